@@ -1,0 +1,1 @@
+"""Benchmarks of fastcaps against the usual formulations; ``python benchmarks/routing.py``."""

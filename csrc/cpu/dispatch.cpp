@@ -1,0 +1,101 @@
+// Chooses the instruction set once, by what the processor and the system support.
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace fastcaps {
+
+#define FASTCAPS_DECLARE_TABLES(isa)                      \
+  namespace isa {                                         \
+  extern const Kernels<float> kFloatNarrow, kFloatWide;   \
+  extern const Kernels<double> kDoubleNarrow, kDoubleWide; \
+  }
+
+FASTCAPS_DECLARE_TABLES(portable)
+#if defined(__x86_64__)
+FASTCAPS_DECLARE_TABLES(avx2)
+FASTCAPS_DECLARE_TABLES(avx512)
+#endif
+
+namespace {
+
+enum class Isa { kPortable, kAvx2, kAvx512 };
+
+Isa best_isa() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return Isa::kAvx512;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::kAvx2;
+#endif
+  return Isa::kPortable;
+}
+
+// FASTCAPS_CPU_ISA asks for a lesser instruction set than the best, for tests and comparisons.
+Isa chosen_isa() {
+  const Isa best = best_isa();
+  const char* asked = std::getenv("FASTCAPS_CPU_ISA");
+  if (asked == nullptr) return best;
+  if (std::strcmp(asked, "portable") == 0) return Isa::kPortable;
+  if (std::strcmp(asked, "avx2") == 0 && best == Isa::kAvx512) return Isa::kAvx2;
+  return best;
+}
+
+Isa isa() {
+  static const Isa chosen = chosen_isa();
+  return chosen;
+}
+
+// Wide tiles make better use of the registers; narrow ones waste fewer lanes on a ragged batch.
+template <class T>
+const Kernels<T>& fitting(const Kernels<T>& narrow, const Kernels<T>& wide, int64_t rows) {
+  const int64_t narrow_rows = divide_up(rows, narrow.lanes) * narrow.lanes;
+  const int64_t wide_rows = divide_up(rows, wide.lanes) * wide.lanes;
+  return wide_rows * 7 <= narrow_rows * 8 ? wide : narrow;
+}
+
+}  // namespace
+
+const char* instruction_set() {
+  switch (isa()) {
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kAvx2:
+      return "avx2";
+    default:
+      return "portable";
+  }
+}
+
+template <>
+const Kernels<float>& kernels<float>(int64_t rows) {
+  switch (isa()) {
+#if defined(__x86_64__)
+    case Isa::kAvx512:
+      return fitting(avx512::kFloatNarrow, avx512::kFloatWide, rows);
+    case Isa::kAvx2:
+      return fitting(avx2::kFloatNarrow, avx2::kFloatWide, rows);
+#endif
+    default:
+      return fitting(portable::kFloatNarrow, portable::kFloatWide, rows);
+  }
+}
+
+template <>
+const Kernels<double>& kernels<double>(int64_t rows) {
+  switch (isa()) {
+#if defined(__x86_64__)
+    case Isa::kAvx512:
+      return fitting(avx512::kDoubleNarrow, avx512::kDoubleWide, rows);
+    case Isa::kAvx2:
+      return fitting(avx2::kDoubleNarrow, avx2::kDoubleWide, rows);
+#endif
+    default:
+      return fitting(portable::kDoubleNarrow, portable::kDoubleWide, rows);
+  }
+}
+
+}  // namespace fastcaps

@@ -1,0 +1,329 @@
+// Fused routing on plain memory: every pass predicts u_hat again, samples side by side in lanes.
+#pragma once
+
+#include <algorithm>
+
+#include "stored_routing.h"
+
+namespace fastcaps {
+
+template <class T>
+struct FusedRouting {
+  FusedProblem<T> problem;
+  const T* bias;  // [J][D] or null
+  int64_t iterations;
+  const Kernels<T>& kernel;
+
+  // Predicted tiles of a block stay below this, which leaves room for the rest in a private cache.
+  static constexpr int64_t kTileBytes = 512 * 1024;
+  // Coefficients are kept between backward passes up to this; beyond, they are computed again.
+  static constexpr int64_t kKeptBytes = 40 * 1024 * 1024;
+
+  FusedRouting(
+      const Sizes& size, Storage storage, const void* u, const void* weight, const T* bias,
+      const T* prior, int64_t iterations, bool over_inputs)
+      : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0},
+        bias(bias),
+        iterations(iterations),
+        kernel(kernels<T>(size.batch)) {
+    const int64_t one = size.columns() * kernel.lanes * static_cast<int64_t>(sizeof(T));
+    while (problem.block < 8 && 2 * problem.block * one <= kTileBytes) problem.block *= 2;
+    // Slices depend on the shape alone: 64 capsules, fewer where there are few.
+    const int64_t wanted = std::min<int64_t>(64, divide_up(size.inputs, 16));
+    problem.slice = divide_up(wanted, problem.block) * problem.block;
+    problem.tiles = divide_up(size.batch, kernel.lanes);
+  }
+
+  const Sizes& size() const { return problem.size; }
+  int64_t lanes() const { return kernel.lanes; }
+  int64_t tile_size() const { return size().columns() * lanes(); }
+  int64_t head_size() const { return size().outputs * lanes(); }
+  int64_t all_tiles() const { return problem.tiles * tile_size(); }
+  int64_t all_heads() const { return problem.tiles * head_size(); }
+  bool uniform(int64_t t) const { return t == 1 && !problem.prior; }
+  T uniform_coefficient() const {
+    return T(1) / static_cast<T>(problem.over_inputs ? size().inputs : size().outputs);
+  }
+  int64_t rows_of(int64_t tile) const { return std::min(lanes(), size().batch - tile * lanes()); }
+
+  // Rows [B][J][D] of iteration t, from the first sample of a tile and output capsule j on.
+  T* s_rows(const Saved<T>& saved, int64_t t, int64_t tile, int64_t j) const {
+    const int64_t sample = (t - 1) * size().batch + tile * lanes();
+    return saved.s + sample * size().columns() + j * size().dim;
+  }
+
+  // work(slice, first tile, last tile, scratch)
+  template <class F>
+  void for_slices(const F& work) const {
+    const int64_t together = tiles_together(problem.tiles, problem.slices());
+    const int64_t groups = divide_up(problem.tiles, std::max<int64_t>(together, 1));
+    parallel_items<T>(
+        problem.slices() * groups, kernel.fused_scratch(problem, 0),
+        [&](int64_t item, T* scratch) {
+          const int64_t first = item % groups * together;
+          work(item / groups, first, std::min(first + together, problem.tiles), scratch);
+        });
+  }
+
+  // work(tile, output capsule, scratch of `tiles` tiles [D][L])
+  template <class F>
+  void for_heads(int64_t tiles, const F& work) const {
+    const int64_t outputs = size().outputs;
+    parallel_items<T>(
+        problem.tiles * outputs, tiles * size().dim * lanes(),
+        [&](int64_t item, T* scratch) { work(item / outputs, item % outputs, scratch); });
+  }
+
+  struct Partials {
+    Workspace<T> sums, online;
+
+    Partials(const FusedRouting& r, const Tensor& like, bool with_online)
+        : sums(like, r.problem.slices() * r.all_tiles()),
+          online(like, with_online ? 2 * r.problem.slices() * r.all_heads() : 0) {}
+  };
+
+  // v [B][J][D] in the storage of the problem.
+  void forward(const Tensor& like, const Saved<T>& saved, void* v) const {
+    const Partials partials(*this, like, problem.over_inputs);
+    Workspace<T> agreement(like, all_tiles());
+    std::fill_n(agreement.get(), all_tiles(), T(0));
+    FusedPass<T> pass{};
+    pass.agreement = agreement.get();
+    pass.sums = partials.sums.get();
+    pass.largest = partials.online.get();
+    pass.total = partials.online.get() + problem.slices() * all_heads();
+    for (int64_t t = 1; t <= iterations; t++) {
+      for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
+        if (uniform(t)) {
+          kernel.fused_uniform(problem, pass.sums, slice, tile, last, scratch);
+        } else {
+          kernel.fused_forward(problem, pass, slice, tile, last, scratch);
+        }
+      });
+      for_heads(2, [&](int64_t tile, int64_t j, T* s) {
+        finish(pass, saved, t, tile, j, s, agreement.get(), t == iterations ? v : nullptr);
+      });
+    }
+  }
+
+  // Adds the slices up, adds the bias, keeps s, squashes it and adds v to the agreement V.
+  void finish(
+      const FusedPass<T>& pass, const Saved<T>& saved, int64_t t, int64_t tile, int64_t j, T* s,
+      T* agreement, void* v) const {
+    const int64_t dim = size().dim, count = dim * lanes(), slices = problem.slices();
+    const int64_t at = tile * tile_size() + j * count, head = tile * head_size() + j * lanes();
+    std::vector<T> log_sum_exp(lanes(), std::log(static_cast<T>(size().inputs)));
+    if (problem.over_inputs && !uniform(t)) {
+      kernel.combine_online(
+          pass.sums + at, pass.largest + head, pass.total + head, slices, all_tiles(),
+          all_heads(), dim, s, log_sum_exp.data());
+    } else {
+      kernel.combine_sums(pass.sums + at, slices, all_tiles(), count, s);
+    }
+    const T scale = uniform(t) ? uniform_coefficient() : T(1);
+    for (int64_t d = 0; d < dim; d++) {
+      const T shift = bias ? bias[j * dim + d] : T(0);
+      for (int64_t n = d * lanes(); n < (d + 1) * lanes(); n++) s[n] = s[n] * scale + shift;
+    }
+    const int64_t rows = rows_of(tile), columns = size().columns();
+    kernel.from_lanes(kStorage<T>, s, rows, dim, s_rows(saved, t, tile, j), columns);
+    if (problem.over_inputs) {
+      T* target = saved.log_sum_exp + ((t - 1) * size().batch + tile * lanes()) * size().outputs;
+      for (int64_t b = 0; b < rows; b++) target[b * size().outputs + j] = log_sum_exp[b];
+    }
+    T* squashed = s + count;
+    kernel.squash(s, 1, dim, squashed);
+    for (int64_t n = 0; n < count; n++) agreement[at + n] += squashed[n];
+    if (!v) return;
+    const int64_t bytes = problem.storage == Storage::kFloat64 ? 8
+        : problem.storage == Storage::kFloat32               ? 4
+                                                             : 2;
+    auto* target = static_cast<char*>(v) + (tile * lanes() * columns + j * dim) * bytes;
+    kernel.from_lanes(problem.storage, squashed, rows, dim, target, columns);
+  }
+
+  // Tiles of V^t, ds^t and, over inputs, of log-sum-exp and means, for every iteration.
+  struct History {
+    Workspace<T> agreement, grad_s, log_sum_exp, mean;
+
+    History(const FusedRouting& r, const Tensor& like)
+        : agreement(like, r.iterations * r.all_tiles()),
+          grad_s(like, r.iterations * r.all_tiles()),
+          log_sum_exp(like, r.problem.over_inputs ? r.iterations * r.all_heads() : 0),
+          mean(like, r.problem.over_inputs ? r.iterations * r.all_heads() : 0) {}
+  };
+
+  // V^1 .. V^R and the log-sum-exps, from what the forward pass saved.
+  void recall(const Saved<T>& saved, const History& history) const {
+    const int64_t dim = size().dim, count = dim * lanes();
+    for_heads(1, [&](int64_t tile, int64_t j, T* v) {
+      T* agreement = history.agreement.get() + tile * tile_size() + j * count;
+      std::fill_n(agreement, count, T(0));
+      for (int64_t t = 1; t < iterations; t++, agreement += all_tiles()) {
+        const T* rows = s_rows(saved, t, tile, j);
+        kernel.to_lanes(kStorage<T>, rows, size().columns(), rows_of(tile), dim, v);
+        kernel.squash(v, 1, dim, v);
+        for (int64_t n = 0; n < count; n++) agreement[all_tiles() + n] = agreement[n] + v[n];
+      }
+    });
+    if (!problem.over_inputs) return;
+    for (int64_t t = 0; t < iterations; t++) {
+      for (int64_t tile = 0; tile < problem.tiles; tile++) {
+        const int64_t sample = t * size().batch + tile * lanes();
+        kernel.to_lanes(
+            kStorage<T>, saved.log_sum_exp + sample * size().outputs, size().outputs,
+            rows_of(tile), size().outputs,
+            history.log_sum_exp.get() + t * all_heads() + tile * head_size());
+      }
+    }
+  }
+
+  // ds^t from the gradient of V^t or v, tiles [D][L] in `grad`; also the mean over inputs.
+  void squash_gradient(
+      const Saved<T>& saved, const History& history, int64_t t, int64_t tile, int64_t j, T* s,
+      const T* grad) const {
+    const int64_t dim = size().dim, count = dim * lanes();
+    T* grad_s = history.grad_s.get() + (t - 1) * all_tiles() + tile * tile_size() + j * count;
+    kernel.to_lanes(
+        kStorage<T>, s_rows(saved, t, tile, j), size().columns(), rows_of(tile), dim, s);
+    kernel.squash_gradient(s, grad, 1, dim, grad_s);
+    if (!problem.over_inputs) return;
+    T* mean = history.mean.get() + (t - 1) * all_heads() + tile * head_size() + j * lanes();
+    std::fill_n(mean, lanes(), T(0));
+    for (int64_t n = 0; n < count; n++) {
+      mean[n % lanes()] += grad_s[n] * (s[n] - (bias ? bias[j * dim + n / lanes()] : T(0)));
+    }
+  }
+
+  // Gradients from grad_v [B][J][D] in the storage of the problem; the targets may be null.
+  void backward(
+      const Tensor& like, const Saved<T>& saved, bool detach, const void* grad_v, void* grad_u,
+      void* grad_weight, T* grad_bias, T* grad_prior) const {
+    const History history(*this, like);
+    recall(saved, history);
+    const int64_t first = detach ? iterations : 1;
+    const int64_t first_pass = uniform(first) ? first + 1 : first;
+    const int64_t kept = problem.blocks() * problem.tiles * head_size() * problem.block;
+    const int64_t kept_passes = detach ? 0 : iterations - first_pass + 1;
+    const bool keep = 2 * kept_passes * kept * static_cast<int64_t>(sizeof(T)) <= kKeptBytes;
+    Workspace<T> coefficients(like, keep ? 2 * kept_passes * kept : 0);
+    std::vector<FusedPass<T>> passes(iterations);
+    for (int64_t t = 1; t <= iterations; t++) {
+      FusedPass<T>& pass = passes[t - 1];
+      pass.agreement = history.agreement.get() + (t - 1) * all_tiles();
+      pass.grad_s = history.grad_s.get() + (t - 1) * all_tiles();
+      if (problem.over_inputs) {
+        pass.log_sum_exp = history.log_sum_exp.get() + (t - 1) * all_heads();
+        pass.mean = history.mean.get() + (t - 1) * all_heads();
+      }
+      if (keep && !detach && t >= first_pass) {
+        pass.coefficients = coefficients.get() + 2 * (t - first_pass) * kept;
+        pass.logit_grads = pass.coefficients + kept;
+      }
+    }
+    agreement_gradients(like, saved, history, passes, first, grad_v);
+    if (grad_bias) add_grad_bias(history, first, grad_bias);
+    if (grad_u || grad_weight || grad_prior) {
+      last_pass(like, history, passes, first, !detach, grad_u, grad_weight, grad_prior);
+    }
+  }
+
+  // ds^R .. ds^first; passes over the input capsules give the gradients of V in between.
+  void agreement_gradients(
+      const Tensor& like, const Saved<T>& saved, const History& history,
+      std::vector<FusedPass<T>>& passes, int64_t first, const void* grad_v) const {
+    const int64_t dim = size().dim, count = dim * lanes(), columns = size().columns();
+    const int64_t bytes = problem.storage == Storage::kFloat64 ? 8
+        : problem.storage == Storage::kFloat32               ? 4
+                                                             : 2;
+    for_heads(2, [&](int64_t tile, int64_t j, T* s) {
+      const auto* rows =
+          static_cast<const char*>(grad_v) + (tile * lanes() * columns + j * dim) * bytes;
+      kernel.to_lanes(problem.storage, rows, columns, rows_of(tile), dim, s + count);
+      squash_gradient(saved, history, iterations, tile, j, s, s + count);
+    });
+    if (iterations == first && !passes[first - 1].coefficients) return;
+    const Partials partials(*this, like, false);
+    Workspace<T> grad_agreement(like, all_tiles());
+    std::fill_n(grad_agreement.get(), all_tiles(), T(0));
+    for (int64_t t = iterations; t >= first; t--) {
+      FusedPass<T>& pass = passes[t - 1];
+      if (t == first && !pass.coefficients) break;  // nothing before it, nothing to keep
+      pass.sums = partials.sums.get();
+      for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
+        kernel.fused_backward(problem, pass, slice, tile, last, scratch);
+      });
+      if (t == first) break;
+      for_heads(2, [&](int64_t tile, int64_t j, T* s) {
+        const int64_t at = tile * tile_size() + j * count;
+        T* grad = grad_agreement.get() + at;
+        kernel.combine_sums(pass.sums + at, problem.slices(), all_tiles(), count, s);
+        for (int64_t n = 0; n < count; n++) grad[n] += s[n];
+        squash_gradient(saved, history, t - 1, tile, j, s, grad);
+      });
+    }
+  }
+
+  void add_grad_bias(const History& history, int64_t first, T* grad_bias) const {
+    for (int64_t c = 0; c < size().columns(); c++) {
+      T total = 0;
+      for (int64_t n = (first - 1) * problem.tiles; n < iterations * problem.tiles; n++) {
+        const T* grad_s = history.grad_s.get() + n * tile_size() + c * lanes();
+        for (int64_t lane = 0; lane < lanes(); lane++) total += grad_s[lane];
+      }
+      grad_bias[c] = total;
+    }
+  }
+
+  void last_pass(
+      const Tensor& like, const History& history, const std::vector<FusedPass<T>>& passes,
+      int64_t first, bool with_logits, void* grad_u, void* grad_weight, T* grad_prior) const {
+    FusedGradients<T> gradients{};
+    gradients.first_iteration = uniform(first) ? first + 1 : first;
+    gradients.last_iteration = iterations;
+    gradients.with_logits = with_logits;
+    gradients.passes = passes.data() + gradients.first_iteration - 1;
+    gradients.grad_u = grad_u;
+    gradients.grad_weight = grad_weight;
+    gradients.grad_prior = grad_prior;
+    Workspace<T> base(like, uniform(first) ? all_tiles() : 0);
+    if (uniform(first)) {
+      for (int64_t n = 0; n < all_tiles(); n++) {
+        base.get()[n] = history.grad_s.get()[n] * uniform_coefficient();
+      }
+      gradients.base = base.get();
+    }
+    if (grad_prior) std::fill_n(grad_prior, size().inputs * size().outputs, T(0));
+    const int64_t last_passes =
+        std::max<int64_t>(1, gradients.last_iteration - gradients.first_iteration + 1);
+    parallel_items<T>(
+        problem.blocks(), kernel.fused_scratch(problem, last_passes),
+        [&](int64_t block, T* scratch) {
+          kernel.fused_gradients(problem, gradients, block, scratch);
+        });
+  }
+
+  // c [B][I][J] of the last iteration, in the storage of the problem.
+  void coefficients(const Tensor& like, const Saved<T>& saved, void* c) const {
+    const History history(*this, like);
+    recall(saved, history);
+    FusedPass<T> pass{};
+    pass.agreement = history.agreement.get() + (iterations - 1) * all_tiles();
+    if (problem.over_inputs) {
+      pass.log_sum_exp = history.log_sum_exp.get() + (iterations - 1) * all_heads();
+    }
+    for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
+      kernel.fused_coefficients(problem, pass, slice, tile, last, c, scratch);
+    });
+  }
+};
+
+// Few samples would leave lanes empty: they are routed on stored prediction vectors, as long as
+// those and their gradients stay within 64 MiB.
+template <class T>
+bool small_batch(const Sizes& size) {
+  const int64_t bytes = size.batch * size.inputs * size.columns() * static_cast<int64_t>(sizeof(T));
+  return size.batch > 0 && size.batch < 8 && 2 * bytes <= 64 * 1024 * 1024;
+}
+
+}  // namespace fastcaps

@@ -1,0 +1,5 @@
+#define FASTCAPS_ISA avx2
+#define FASTCAPS_VECTOR_BYTES 32
+#include "table.h"
+
+FASTCAPS_DEFINE_TABLES(1, 2)

@@ -1,0 +1,5 @@
+#define FASTCAPS_ISA avx512
+#define FASTCAPS_VECTOR_BYTES 64
+#include "table.h"
+
+FASTCAPS_DEFINE_TABLES(1, 2)

@@ -1,0 +1,83 @@
+"""Checks of arguments: every error names the argument, what was expected and what was given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "DTYPES",
+    "SOFTMAX_OVER",
+    "cast_for_autocast",
+    "check_like",
+    "check_positive_int",
+    "check_shape",
+    "check_softmax_over",
+    "check_tensor",
+]
+
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+SOFTMAX_OVER = ("outputs", "inputs")
+
+Size = int | str
+"""A size that must match (int), or the name of one that may be anything from 1 up (str)."""
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Raise TypeError unless ``value`` is a tensor of one of :data:`DTYPES`."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}")
+    if value.dtype not in DTYPES:
+        raise TypeError(f"{name}: expected one of {', '.join(map(str, DTYPES))}, got {value.dtype}")
+
+
+def check_like(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
+    """Raise unless ``value`` has the dtype (TypeError) and device (ValueError) of ``other``."""
+    if value.dtype != other.dtype:
+        raise TypeError(f"{name}: expected {other.dtype} like {other_name}, got {value.dtype}")
+    if value.device != other.device:
+        raise ValueError(f"{name}: expected device {other.device} like {other_name}, got {value.device}")
+
+
+def check_shape(name: str, value: Tensor, expected: tuple[Size, ...]) -> None:
+    """Raise ValueError unless ``value`` has this rank and these sizes.
+
+    A named size may be anything from 1 up, except the batch "B", which may be 0.
+    """
+    fits = value.dim() == len(expected) and all(
+        (size >= 1 or want == "B") if isinstance(want, str) else size == want
+        for size, want in zip(value.shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(size) for size in expected)
+        raise ValueError(
+            f"{name}: expected shape [{wanted}] with named sizes >= 1 (B may be 0), "
+            f"got {list(value.shape)}"
+        )
+
+
+def check_positive_int(name: str, value: object) -> None:
+    """Raise TypeError unless ``value`` is an int, ValueError unless it is at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def check_softmax_over(value: object) -> None:
+    """Raise ValueError unless ``value`` is "outputs" or "inputs"."""
+    if value not in SOFTMAX_OVER:
+        raise ValueError(f'softmax_over: expected "outputs" or "inputs", got {value!r}')
+
+
+def cast_for_autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    """The tensors in autocast's dtype where autocast is on for their device, else as they are."""
+    first = next(tensor for tensor in tensors if tensor is not None)
+    kind = first.device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(
+        tensor.to(dtype) if tensor is not None and tensor.dtype != torch.float64 else tensor
+        for tensor in tensors
+    )

@@ -1,0 +1,56 @@
+"""The coupling coefficients of the last routing iteration, for analysis; no gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastcaps import reference
+from fastcaps.ops import library
+from fastcaps.ops.batching import loop_over_samples
+
+__all__ = ["coupling_coefficients"]
+
+
+def coupling_coefficients(
+    u: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over: str,
+    *,
+    backend: str,
+) -> Tensor:
+    """u [B, I, K], weight [I, K, J, D], bias [J, D], prior [I, J] -> c [B, I, J]."""
+    with torch.no_grad():
+        if backend == "reference":
+            return reference.coupling_coefficients(
+                u,
+                weight,
+                iterations=iterations,
+                softmax_over=softmax_over,
+                bias=bias,
+                prior=prior,
+            )
+        return _forward(u, weight, bias, prior, iterations, softmax_over == "inputs")
+
+
+def _fake(
+    u: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over_inputs: bool,
+) -> Tensor:
+    batch, inputs, _ = u.shape
+    return u.new_empty(batch, inputs, weight.shape[2])
+
+
+if library.LOAD_ERROR is None:
+    _forward = torch.ops.fastcaps.coupling_coefficients.default
+    torch.library.register_fake("fastcaps::coupling_coefficients", _fake)
+    torch.library.register_vmap(
+        "fastcaps::coupling_coefficients", loop_over_samples(_forward)
+    )

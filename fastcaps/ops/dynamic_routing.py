@@ -1,0 +1,111 @@
+"""Routing by agreement on stored prediction vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcaps import reference
+from fastcaps.ops import library
+from fastcaps.ops.batching import loop_over_samples
+from fastcaps.ops.gradients import accumulation_dtype, refuse_double_backward
+
+__all__ = ["dynamic_routing"]
+
+
+def dynamic_routing(
+    u_hat: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over: str,
+    detach_routing: bool,
+    *,
+    backend: str,
+) -> Tensor:
+    """u_hat [B, I, J, D], bias [J, D], prior [I, J] -> v [B, J, D]."""
+    if backend == "reference":
+        return reference.dynamic_routing(
+            u_hat,
+            iterations=iterations,
+            softmax_over=softmax_over,
+            bias=bias,
+            prior=prior,
+            detach_routing=detach_routing,
+        )
+    over_inputs = softmax_over == "inputs"
+    v, _, _ = _forward(u_hat, bias, prior, iterations, over_inputs, detach_routing)
+    return v
+
+
+def _fake(
+    u_hat: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over_inputs: bool,
+    detach_routing: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch, _, outputs, dim = u_hat.shape
+    sums = accumulation_dtype(u_hat.dtype)
+    return (
+        u_hat.new_empty(batch, outputs, dim),
+        u_hat.new_empty((iterations, batch, outputs, dim), dtype=sums),
+        u_hat.new_empty(
+            (iterations, batch, outputs) if softmax_over_inputs else (0,), dtype=sums
+        ),
+    )
+
+
+def _fake_backward(
+    grad: Tensor,
+    u_hat: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    s: Tensor,
+    log_sum_exp: Tensor,
+    iterations: int,
+    softmax_over_inputs: bool,
+    detach_routing: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    _, inputs, outputs, dim = u_hat.shape
+    return (
+        torch.empty_like(u_hat, memory_format=torch.contiguous_format),
+        u_hat.new_empty((outputs, dim) if bias is not None else (0,)),
+        u_hat.new_empty((inputs, outputs) if prior is not None else (0,)),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    u_hat, bias, prior, *ctx.options = inputs
+    _, s, log_sum_exp = output
+    ctx.mark_non_differentiable(s, log_sum_exp)
+    ctx.save_for_backward(u_hat, bias, prior, s, log_sum_exp)
+
+
+def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    grads = _backward(grad, *ctx.saved_tensors, *ctx.options)
+    needed = ctx.needs_input_grad
+    return (
+        *(g if need else None for g, need in zip(grads, needed[:3], strict=True)),
+        None,
+        None,
+        None,
+    )
+
+
+if library.LOAD_ERROR is None:
+    _forward = torch.ops.fastcaps.dynamic_routing.default
+    _backward = torch.ops.fastcaps.dynamic_routing_backward.default
+    torch.library.register_fake("fastcaps::dynamic_routing", _fake)
+    torch.library.register_fake("fastcaps::dynamic_routing_backward", _fake_backward)
+    torch.library.register_autograd(
+        "fastcaps::dynamic_routing", _differentiate, setup_context=_setup_context
+    )
+    torch.library.register_vmap("fastcaps::dynamic_routing", loop_over_samples(_forward))
+    torch.library.register_vmap(
+        "fastcaps::dynamic_routing_backward", loop_over_samples(_backward)
+    )
+    refuse_double_backward("dynamic_routing")

@@ -1,0 +1,71 @@
+"""Prediction vectors, stored: ``u_hat_ij = u_i W_ij``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcaps import reference
+from fastcaps.ops import library
+from fastcaps.ops.batching import fold_into_batch, loop_over_samples
+from fastcaps.ops.gradients import refuse_double_backward
+
+__all__ = ["prediction_vectors"]
+
+
+def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
+    """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
+    if backend == "reference":
+        return reference.prediction_vectors(u, weight)
+    return _forward(u, weight)
+
+
+def _fake(u: Tensor, weight: Tensor) -> Tensor:
+    batch, inputs, _ = u.shape
+    return u.new_empty(batch, inputs, weight.shape[2], weight.shape[3])
+
+
+def _fake_backward(
+    grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+) -> tuple[Tensor, Tensor]:
+    return (
+        u.new_empty(u.shape if need_u else (0,)),
+        weight.new_empty(weight.shape if need_weight else (0,)),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    need_u, need_weight = ctx.needs_input_grad
+    grad_u, grad_weight = _backward(grad, *ctx.saved_tensors, need_u, need_weight)
+    return grad_u if need_u else None, grad_weight if need_weight else None
+
+
+def _vmap(
+    info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
+) -> tuple[Tensor, int]:
+    u_dim, weight_dim = in_dims
+    if weight_dim is not None or u_dim is None:
+        return loop_over_samples(_forward)(info, in_dims, u, weight)
+    u_hat = _forward(fold_into_batch(u, u_dim), weight)
+    return u_hat.unflatten(0, (info.batch_size, -1)), 0
+
+
+if library.LOAD_ERROR is None:
+    _forward = torch.ops.fastcaps.prediction_vectors.default
+    _backward = torch.ops.fastcaps.prediction_vectors_backward.default
+    torch.library.register_fake("fastcaps::prediction_vectors", _fake)
+    torch.library.register_fake("fastcaps::prediction_vectors_backward", _fake_backward)
+    torch.library.register_autograd(
+        "fastcaps::prediction_vectors", _differentiate, setup_context=_setup_context
+    )
+    torch.library.register_vmap("fastcaps::prediction_vectors", _vmap)
+    torch.library.register_vmap(
+        "fastcaps::prediction_vectors_backward", loop_over_samples(_backward)
+    )
+    refuse_double_backward("prediction_vectors")

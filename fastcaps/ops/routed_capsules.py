@@ -1,0 +1,134 @@
+"""The fused capsule layer: prediction vectors and routing, never storing ``u_hat``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcaps import reference
+from fastcaps.ops import library
+from fastcaps.ops.batching import fold_into_batch, loop_over_samples
+from fastcaps.ops.gradients import accumulation_dtype, refuse_double_backward
+
+__all__ = ["routed_capsules"]
+
+
+def routed_capsules(
+    u: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over: str,
+    detach_routing: bool,
+    *,
+    backend: str,
+) -> Tensor:
+    """u [B, I, K], weight [I, K, J, D], bias [J, D], prior [I, J] -> v [B, J, D]."""
+    if backend == "reference":
+        return reference.routed_capsules(
+            u,
+            weight,
+            iterations=iterations,
+            softmax_over=softmax_over,
+            bias=bias,
+            prior=prior,
+            detach_routing=detach_routing,
+        )
+    over_inputs = softmax_over == "inputs"
+    v, _, _ = _forward(u, weight, bias, prior, iterations, over_inputs, detach_routing)
+    return v
+
+
+def _fake(
+    u: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    iterations: int,
+    softmax_over_inputs: bool,
+    detach_routing: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch = u.shape[0]
+    _, _, outputs, dim = weight.shape
+    sums = accumulation_dtype(u.dtype)
+    return (
+        u.new_empty(batch, outputs, dim),
+        u.new_empty((iterations, batch, outputs, dim), dtype=sums),
+        u.new_empty((iterations, batch, outputs) if softmax_over_inputs else (0,), dtype=sums),
+    )
+
+
+def _fake_backward(
+    grad: Tensor,
+    u: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    prior: Tensor | None,
+    s: Tensor,
+    log_sum_exp: Tensor,
+    iterations: int,
+    softmax_over_inputs: bool,
+    detach_routing: bool,
+    need_u: bool,
+    need_weight: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs, _, outputs, dim = weight.shape
+    return (
+        u.new_empty(u.shape if need_u else (0,)),
+        u.new_empty(weight.shape if need_weight else (0,)),
+        u.new_empty((outputs, dim) if bias is not None else (0,)),
+        u.new_empty((inputs, outputs) if prior is not None else (0,)),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    u, weight, bias, prior, *ctx.options = inputs
+    _, s, log_sum_exp = output
+    ctx.mark_non_differentiable(s, log_sum_exp)
+    ctx.save_for_backward(u, weight, bias, prior, s, log_sum_exp)
+
+
+def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    needed = ctx.needs_input_grad
+    grads = _backward(grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1])
+    return (
+        *(g if need else None for g, need in zip(grads, needed[:4], strict=True)),
+        None,
+        None,
+        None,
+    )
+
+
+def _vmap(
+    info: Any, in_dims: tuple[int | None, ...], u: Tensor, *parameters: Any
+) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
+    u_dim, *parameter_dims = in_dims
+    if u_dim is None or any(dim is not None for dim in parameter_dims):
+        return loop_over_samples(_forward)(info, in_dims, u, *parameters)
+    v, s, log_sum_exp = _forward(fold_into_batch(u, u_dim), *parameters)
+    samples = (info.batch_size, u.numel() // (info.batch_size * u.select(u_dim, 0)[0].numel()))
+    if log_sum_exp.dim() == 1:
+        return (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp), (0, 1, None)
+    return (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp.unflatten(1, samples)), (
+        0,
+        1,
+        1,
+    )
+
+
+if library.LOAD_ERROR is None:
+    _forward = torch.ops.fastcaps.routed_capsules.default
+    _backward = torch.ops.fastcaps.routed_capsules_backward.default
+    torch.library.register_fake("fastcaps::routed_capsules", _fake)
+    torch.library.register_fake("fastcaps::routed_capsules_backward", _fake_backward)
+    torch.library.register_autograd(
+        "fastcaps::routed_capsules", _differentiate, setup_context=_setup_context
+    )
+    torch.library.register_vmap("fastcaps::routed_capsules", _vmap)
+    torch.library.register_vmap(
+        "fastcaps::routed_capsules_backward", loop_over_samples(_backward)
+    )
+    refuse_double_backward("routed_capsules")

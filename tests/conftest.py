@@ -1,0 +1,75 @@
+"""Shared by all tests: the device, the backends that can run on it, poisoned memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from fastcaps.backends import BACKENDS, why_not
+
+DEVICES = ("cpu", "cuda")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=DEVICES,
+        default=os.environ.get("FASTCAPS_TEST_DEVICE", "cpu"),
+        help="where the tensors of the tests lie (default: FASTCAPS_TEST_DEVICE, else cpu)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: runs on the GPU (given by --device cuda)")
+    config.addinivalue_line("markers", "operator(name): the operator under test")
+    if config.getoption("device") == "cuda" and not torch.cuda.is_available():
+        raise pytest.UsageError("--device cuda: PyTorch finds no CUDA device here")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("device") == "cuda":
+        for item in items:
+            if "device" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.gpu)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``backend`` on every backend with a kernel for its operator."""
+    if "backend" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("operator")
+        operator = "routed_capsules" if marker is None else marker.args[0]
+        sample = torch.empty(1, device=metafunc.config.getoption("device"))
+        usable = [name for name in BACKENDS if why_not(name, operator, sample) is None]
+        metafunc.parametrize("backend", usable)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where the test puts its tensors."""
+    return torch.device(request.config.getoption("device"))
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Gives back the number of threads that a test changes."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Memory comes filled with NaN, so an element that a kernel forgets to write shows."""
+    deterministic: Any = torch.utils.deterministic  # its attribute is not in its type
+    mode = torch.get_deterministic_debug_mode()
+    fill = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = True
+    yield
+    deterministic.fill_uninitialized_memory = fill
+    torch.set_deterministic_debug_mode(mode)
