@@ -86,9 +86,9 @@ CONTESTANTS: dict[str, Contestant] = {
             "broadcast compiled", baselines.broadcast, compiled=True, stored=((1.2, 0), (2.4, 0))
         ),
         Contestant("einsum compiled", baselines.einsum, compiled=True, stored=((1.2, 0), (3.3, 0))),
-        Contestant("einsum detached", baselines.einsum, detached=True, stored=((1.4, 0), (2.2, 0))),
+        Contestant("detached", baselines.einsum, detached=True, stored=((1.4, 0), (2.2, 0))),
         Contestant(
-            "einsum detached compiled",
+            "detached compiled",
             baselines.einsum,
             compiled=True,
             detached=True,

@@ -81,6 +81,9 @@ def row_note(row: Row) -> str:
         parts.append(f"floor {milliseconds(row.floor)} ms, set by {row.floor_set_by}")
     if row.read_weight is not None:
         parts.append(f"reading the weight once {milliseconds(row.read_weight)} ms")
+        ours = row.best(fastcaps=True)
+        if ours is not None and ours.median is not None and row.floor_set_by == "memory":
+            parts[-1] += f" (fastcaps {ours.median / row.read_weight:.1f} times that)"
     backends = dict.fromkeys(result.backend for result in row.results if result.backend)
     if backends:
         parts.append(f"fastcaps runs on its backend {', '.join(backends)}")

@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--softmax-over", choices=SOFTMAX_OVER, default="outputs")
     parser.add_argument("--device", type=_option(choose_device), default=choose_device("auto"))
     parser.add_argument("--repeats", type=int, default=Settings.repeats)
+    parser.add_argument("--patience", type=float, default=Settings.patience)
     parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args(arguments)
     settings = replace(
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         softmax_over=options.softmax_over,
         device=options.device,
         repeats=options.repeats,
+        patience=options.patience,
     )
     write(run(settings, PlainObserver(), scaling=options.scaling), options.json)
 

@@ -47,7 +47,8 @@ class Settings:
         softmax_over: "outputs" or "inputs".
         iterations: iterations of routing.
         repeats: timed repeats of each contestant, at least 3.
-        patience: seconds of timing after which a contestant far from the lead stops early.
+        patience: seconds of timing after which a contestant far from the lead stops early;
+            multiples of it decide who is left out, see :mod:`benchmarks.race`.
         device: "cpu" or "cuda".
         mnist: file with the digits; None to look for one.
     """
@@ -61,7 +62,7 @@ class Settings:
     softmax_over: SoftmaxOver = "outputs"
     iterations: int = 3
     repeats: int = 7
-    patience: float = 2.0
+    patience: float = 1.5
     device: str = "cpu"
     mnist: Path | None = None
 

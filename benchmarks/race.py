@@ -17,7 +17,7 @@ from benchmarks.options import DTYPES, Settings
 from benchmarks.results import Machine, Result, Row
 from benchmarks.roofline import floor_seconds
 from benchmarks.shapes import SHAPES, Shape
-from benchmarks.timing import MINIMUM_REPEATS, Runner, interleave, quartiles
+from benchmarks.timing import FAR_FROM_THE_LEAD, MINIMUM_REPEATS, Runner, interleave, quartiles
 from fastcaps.backends import choose_backend
 
 __all__ = ["Notify", "race", "with_speedups"]
@@ -30,10 +30,13 @@ READ_WEIGHT = "read weight"
 USABLE_MEMORY = 0.8
 """The part of the free memory that a contestant may be expected to need."""
 
-BIG_ROW = 1 << 30
-LONGEST_TURN = 15.0
-"""Where ``u_hat`` has ``BIG_ROW`` bytes or more, alternatives expected to take longer than so
-many seconds for the least number of repeats are left out."""
+TELLING_BYTES = 1 << 25
+"""Rows with a ``u_hat`` smaller than this tell nothing about the time that larger ones take."""
+
+LONGEST_TURN = 10
+HOPELESS_TURN = 3
+"""Multiples of the patience: an alternative expected to need more than the first for its least
+number of repeats is left out, one that is far from the lead already with the second."""
 
 
 def race(settings: Settings, machine: Machine, notify: Notify) -> Iterator[Row]:
@@ -65,13 +68,22 @@ class _Speeds:
 
     def learn(self, row: Row) -> None:
         for result in row.results:
-            if result.median is not None:
+            if result.median is not None and row.u_hat_bytes >= TELLING_BYTES:
                 key = (result.contestant, row.mode)
                 self.best[key] = min(result.median / row.u_hat_bytes, self.best.get(key, math.inf))
 
     def expect(self, contestant: Contestant, row: Row) -> float:
         """Seconds a call is expected to take, 0 where nothing is known."""
         return self.best.get((contestant.name, row.mode), 0.0) * row.u_hat_bytes
+
+    def expect_best(self, row: Row, *, detached: bool) -> float:
+        """The same of the quickest alternative that is known."""
+        known = [
+            self.expect(contestant, row)
+            for contestant in CONTESTANTS.values()
+            if not contestant.is_fastcaps and contestant.detached == detached
+        ]
+        return min((seconds for seconds in known if seconds), default=0.0)
 
 
 def _race_row(
@@ -184,13 +196,17 @@ class _Row:
         )
         free = available_bytes(self.settings.device)
         if free is not None and needed > USABLE_MEMORY * free:
-            return f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free"
-        fused = contestant.is_fastcaps and self.backend != "reference"
-        if fused or self.row.u_hat_bytes < BIG_ROW:
+            return (
+                f"needs about {needed / 1e9:.0f} GB, "
+                f"too close to the {free / 1e9:.0f} GB that are free"
+            )
+        if contestant.is_fastcaps and self.backend != "reference":
             return None
         expected = self.speeds.expect(contestant, self.row)
-        if expected * (1 + MINIMUM_REPEATS) > LONGEST_TURN:
-            return f"would take about {expected:.0f} s a call"
+        best = self.speeds.expect_best(self.row, detached=contestant.detached)
+        multiple = HOPELESS_TURN if expected > FAR_FROM_THE_LEAD * best else LONGEST_TURN
+        if expected * (1 + MINIMUM_REPEATS) > multiple * self.settings.patience:
+            return f"would take about {expected:.1f} s a call"
         return None
 
     def prepare_and_examine(self, contestant: Contestant) -> Examined:

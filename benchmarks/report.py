@@ -82,7 +82,7 @@ def print_summary(report: Report, console: Console) -> None:
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("shape", no_wrap=True)
     table.add_column("mode", no_wrap=True)
@@ -115,12 +115,12 @@ def _summary_cells(ours: Result, theirs: Result | None) -> list[str]:
         f"{ours.roofline:.0%}" if ours.roofline else "-",
         memory(ours),
         memory(theirs),
-        theirs.contestant if theirs else "none could run",
+        theirs.contestant if theirs else "none ran",
     ]
 
 
 def _row_table(row: Row) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for column in COLUMNS:
         justify: JustifyMethod = "left" if column == COLUMNS[0] else "right"
         table.add_column(column.replace(" ", "\n"), justify=justify, no_wrap=True)

@@ -76,7 +76,11 @@ def main(
     repeats: Annotated[
         int,
         typer.Option(min=MINIMUM_REPEATS, help="Timed repeats; slow contestants may stop earlier."),
-    ] = 7,
+    ] = Settings.repeats,
+    patience: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds after which slow contestants stop; more shows more."),
+    ] = Settings.patience,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads, instead of PyTorch's choice.")
     ] = None,
@@ -87,9 +91,15 @@ def main(
     scaling: Annotated[
         bool, typer.Option("--scaling", help="Instead: how cost grows with each size.")
     ] = False,
-    json: Annotated[Path, typer.Option(help="Where to write the results.")] = RESULTS
-    / "latest.json",
-    plot: Annotated[Path, typer.Option(help="Where to draw them.")] = RESULTS / "latest.png",
+    json: Annotated[
+        Path,
+        typer.Option(
+            help="Where to write the results.", show_default="benchmarks/results/latest.json"
+        ),
+    ] = RESULTS / "latest.json",
+    plot: Annotated[
+        Path, typer.Option(help="Where to draw them.", show_default="benchmarks/results/latest.png")
+    ] = RESULTS / "latest.png",
     from_json: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Measure nothing: print and draw this."),
@@ -115,6 +125,7 @@ def main(
             softmax_over=_one_of("--softmax-over", softmax_over, SOFTMAX_OVER),
             iterations=iterations,
             repeats=repeats,
+            patience=patience,
             device=_check("--device", choose_device, device),
             mnist=mnist,
         )

@@ -19,7 +19,7 @@ from benchmarks.timing import Runner, interleave
 __all__ = ["fit_exponent", "fit_exponents", "measure_scaling", "sizes_to_scale"]
 
 DOUBLINGS = 3
-BATCH = {"cpu": 32, "cuda": 512}
+BATCH = {"cpu": 64, "cuda": 512}
 """The batch where other numbers vary; large enough to keep the device busy."""
 
 

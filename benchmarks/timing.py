@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["MINIMUM_REPEATS", "Runner", "interleave", "quartiles", "synchronize", "timed"]
+__all__ = [
+    "FAR_FROM_THE_LEAD",
+    "MINIMUM_REPEATS",
+    "Runner",
+    "interleave",
+    "quartiles",
+    "synchronize",
+    "timed",
+]
 
 MINIMUM_REPEATS = 3
 """Every contestant that starts is timed at least so often."""
@@ -77,14 +85,13 @@ def interleave(
 ) -> Iterator[str]:
     """Time the runners in turns, so that noise hits all alike; yields the name just timed.
 
-    A first turn, not counted, warms up short calls and decides how many make a repeat; a long
-    call that has run before is warm. A runner that has used
-    ``patience`` seconds stops after at least three repeats, unless it is near the lead of
-    its group or has none.
+    A few runs that do not count warm up short calls and decide how many make a repeat; a long
+    call that has run before is warm. A runner that has used ``patience`` seconds stops after at
+    least three repeats, unless it is near the lead of its group or has none.
     """
     for runner in runners.values():
         if runner.first < LONG_CALL:
-            once = timed(runner.call, 1, device)
+            once = min(timed(runner.call, 1, device) for _ in range(MINIMUM_REPEATS))
             runner.calls = max(1, math.ceil(SHORTEST_REPEAT / max(once, 1e-7)))
     for _ in range(repeats):
         best = _best_medians(runners)

@@ -107,6 +107,16 @@ def test_agrees_where_coefficients_are_nearly_zero_or_one(
 
 
 @SOFTMAX_OVER
+@pytest.mark.parametrize("shape", [SMALL_BATCH, (33, 130, 8, 5, 16)], ids=("small-batch", "batch"))
+def test_agrees_for_long_predictions(
+    backend: str, device: torch.device, shape: Shape, softmax_over: str
+) -> None:
+    """Where one input or output takes nearly all, its terms of the gradient cancel."""
+    inputs = capsules(shape, bias=True, prior=True, scale=30.0, device=device)
+    assert_agrees(OPERATOR, backend, inputs, softmax_over=softmax_over)
+
+
+@SOFTMAX_OVER
 @pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
 @pytest.mark.parametrize("name", ["u", "weight", "bias", "prior"])
 def test_the_gradient_of_one_input_alone(

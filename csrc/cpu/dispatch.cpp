@@ -6,9 +6,9 @@
 
 namespace fastcaps {
 
-#define FASTCAPS_DECLARE_TABLES(isa)                      \
-  namespace isa {                                         \
-  extern const Kernels<float> kFloatNarrow, kFloatWide;   \
+#define FASTCAPS_DECLARE_TABLES(isa)                       \
+  namespace isa {                                          \
+  extern const Kernels<float> kFloatNarrow, kFloatWide;    \
   extern const Kernels<double> kDoubleNarrow, kDoubleWide; \
   }
 

@@ -29,8 +29,8 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing(
     using T = decltype(zero);
     const Tensor s = new_sums<T>(u_hat, {iterations, size.batch, size.outputs, size.dim});
     const Tensor log_sum_exp = over_inputs
-        ? new_sums<T>(u_hat, {iterations, size.batch, size.outputs})
-        : new_sums<T>(u_hat, {0});
+                                   ? new_sums<T>(u_hat, {iterations, size.batch, size.outputs})
+                                   : new_sums<T>(u_hat, {0});
     const Parameter<T> bias_values(bias), prior_values(prior);
     const StoredRouting<T> routing(
         size, storage_of(u_hat), u_hat.const_data_ptr(), bias_values.get(), prior_values.get(),

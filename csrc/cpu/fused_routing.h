@@ -13,16 +13,19 @@ struct FusedRouting {
   const T* bias;  // [J][D] or null
   int64_t iterations;
   const Kernels<T>& kernel;
+  std::optional<Workspace<T>> packed;
 
   // Predicted tiles of a block stay below this, which leaves room for the rest in a private cache.
   static constexpr int64_t kTileBytes = 512 * 1024;
+  // u is packed for all passes up to this, or up to a fiftieth of u_hat.
+  static constexpr int64_t kPackedBytes = 16 * 1024 * 1024;
   // Coefficients are kept between backward passes up to this; beyond, they are computed again.
   static constexpr int64_t kKeptBytes = 40 * 1024 * 1024;
 
   FusedRouting(
-      const Sizes& size, Storage storage, const void* u, const void* weight, const T* bias,
+      const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight, const T* bias,
       const T* prior, int64_t iterations, bool over_inputs)
-      : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0},
+      : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0, nullptr},
         bias(bias),
         iterations(iterations),
         kernel(kernels<T>(size.batch)) {
@@ -32,6 +35,20 @@ struct FusedRouting {
     const int64_t wanted = std::min<int64_t>(64, divide_up(size.inputs, 16));
     problem.slice = divide_up(wanted, problem.block) * problem.block;
     problem.tiles = divide_up(size.batch, kernel.lanes);
+    pack_u(like);
+  }
+
+  // Packs u once where that takes little memory beside the prediction vectors.
+  void pack_u(const Tensor& like) {
+    const int64_t row = size().inputs * size().in_dim * lanes(), count = problem.tiles * row;
+    const bool small = count * static_cast<int64_t>(sizeof(T)) <= kPackedBytes ||
+        size().in_dim * 50 <= size().columns();
+    if (!small) return;
+    packed.emplace(like, count);
+    parallel_items<T>(problem.tiles, 0, [&](int64_t tile, T*) {
+      kernel.fused_pack(problem, tile, packed->get());
+    });
+    problem.u_lanes = packed->get();
   }
 
   const Sizes& size() const { return problem.size; }
@@ -58,8 +75,7 @@ struct FusedRouting {
     const int64_t together = tiles_together(problem.tiles, problem.slices());
     const int64_t groups = divide_up(problem.tiles, std::max<int64_t>(together, 1));
     parallel_items<T>(
-        problem.slices() * groups, kernel.fused_scratch(problem, 0),
-        [&](int64_t item, T* scratch) {
+        problem.slices() * groups, kernel.fused_scratch(problem, 0), [&](int64_t item, T* scratch) {
           const int64_t first = item % groups * together;
           work(item / groups, first, std::min(first + together, problem.tiles), scratch);
         });
@@ -115,8 +131,8 @@ struct FusedRouting {
     std::vector<T> log_sum_exp(lanes(), std::log(static_cast<T>(size().inputs)));
     if (problem.over_inputs && !uniform(t)) {
       kernel.combine_online(
-          pass.sums + at, pass.largest + head, pass.total + head, slices, all_tiles(),
-          all_heads(), dim, s, log_sum_exp.data());
+          pass.sums + at, pass.largest + head, pass.total + head, slices, all_tiles(), all_heads(),
+          dim, s, log_sum_exp.data());
     } else {
       kernel.combine_sums(pass.sums + at, slices, all_tiles(), count, s);
     }
@@ -135,9 +151,9 @@ struct FusedRouting {
     kernel.squash(s, 1, dim, squashed);
     for (int64_t n = 0; n < count; n++) agreement[at + n] += squashed[n];
     if (!v) return;
-    const int64_t bytes = problem.storage == Storage::kFloat64 ? 8
-        : problem.storage == Storage::kFloat32               ? 4
-                                                             : 2;
+    const int64_t bytes = problem.storage == Storage::kFloat64   ? 8
+                          : problem.storage == Storage::kFloat32 ? 4
+                                                                 : 2;
     auto* target = static_cast<char*>(v) + (tile * lanes() * columns + j * dim) * bytes;
     kernel.from_lanes(problem.storage, squashed, rows, dim, target, columns);
   }
@@ -171,9 +187,8 @@ struct FusedRouting {
       for (int64_t tile = 0; tile < problem.tiles; tile++) {
         const int64_t sample = t * size().batch + tile * lanes();
         kernel.to_lanes(
-            kStorage<T>, saved.log_sum_exp + sample * size().outputs, size().outputs,
-            rows_of(tile), size().outputs,
-            history.log_sum_exp.get() + t * all_heads() + tile * head_size());
+            kStorage<T>, saved.log_sum_exp + sample * size().outputs, size().outputs, rows_of(tile),
+            size().outputs, history.log_sum_exp.get() + t * all_heads() + tile * head_size());
       }
     }
   }
@@ -233,9 +248,9 @@ struct FusedRouting {
       const Tensor& like, const Saved<T>& saved, const History& history,
       std::vector<FusedPass<T>>& passes, int64_t first, const void* grad_v) const {
     const int64_t dim = size().dim, count = dim * lanes(), columns = size().columns();
-    const int64_t bytes = problem.storage == Storage::kFloat64 ? 8
-        : problem.storage == Storage::kFloat32               ? 4
-                                                             : 2;
+    const int64_t bytes = problem.storage == Storage::kFloat64   ? 8
+                          : problem.storage == Storage::kFloat32 ? 4
+                                                                 : 2;
     for_heads(2, [&](int64_t tile, int64_t j, T* s) {
       const auto* rows =
           static_cast<const char*>(grad_v) + (tile * lanes() * columns + j * dim) * bytes;

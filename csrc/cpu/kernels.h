@@ -33,6 +33,7 @@ struct FusedProblem {
   int64_t block;  // input capsules predicted at a time
   int64_t slice;  // input capsules per partial sum, a multiple of block
   int64_t tiles;  // divide_up(B, lanes)
+  const T* u_lanes;  // [tiles][I][K][L]: u packed for all passes, or null to pack it every time
 
   int64_t blocks() const { return divide_up(size.inputs, block); }
   int64_t slices() const { return divide_up(size.inputs, slice); }
@@ -41,15 +42,15 @@ struct FusedProblem {
 // One pass over the input capsules. Tiles [tiles][J][D][L] unless said otherwise.
 template <class T>
 struct FusedPass {
-  const T* agreement;      // V of this iteration
-  T* sums;                 // [slices][tiles][J][D][L]: of c u_hat, or in the backward pass of dl u_hat
-  T* largest;              // [slices][tiles][J][L], forward over inputs
-  T* total;                // [slices][tiles][J][L], forward over inputs
-  const T* log_sum_exp;    // [tiles][J][L], over inputs where it is known
-  const T* grad_s;         // ds of this iteration, backward
-  const T* mean;           // [tiles][J][L]: ds . (s - bias), backward over inputs
-  T* coefficients;         // [blocks][tiles][J][block][L] or null: c, kept for the last pass
-  T* logit_grads;          // the same of dl
+  const T* agreement;  // V of this iteration
+  T* sums;             // [slices][tiles][J][D][L]: of c u_hat, or in the backward pass of dl u_hat
+  T* largest;          // [slices][tiles][J][L], forward over inputs
+  T* total;            // [slices][tiles][J][L], forward over inputs
+  const T* log_sum_exp;  // [tiles][J][L], over inputs where it is known
+  const T* grad_s;       // ds of this iteration, backward
+  const T* mean;         // [tiles][J][L]: ds . (s - bias), backward over inputs
+  T* coefficients;       // [blocks][tiles][J][block][L] or null: c, kept for the last pass
+  T* logit_grads;        // the same of dl
 };
 
 // The last backward pass: du_hat = base + sum of terms coefficient * vector.
@@ -95,10 +96,10 @@ struct StoredGradients {
   int64_t first_iteration, last_iteration;
   bool with_logits;
   const StoredPass<T>* passes;
-  const T* base;            // [B][J][D] or null
+  const T* base;  // [B][J][D] or null
   Storage grad_storage;
-  void* grad_u_hat;         // [B][I][J][D]
-  T* grad_prior;            // [I][J] or null; set where an item covers the whole batch
+  void* grad_u_hat;  // [B][I][J][D]
+  T* grad_prior;     // [I][J] or null; set where an item covers the whole batch
 };
 
 // ---- The table ------------------------------------------------------------------------------
@@ -136,6 +137,7 @@ struct Kernels {
       const void* grad, int64_t grad_stride, void* grad_u, void* grad_weight, T* scratch);
 
   int64_t (*fused_scratch)(const FusedProblem<T>&, int64_t passes);
+  void (*fused_pack)(const FusedProblem<T>&, int64_t tile, T* u_lanes);
   void (*fused_uniform)(
       const FusedProblem<T>&, T* sums, int64_t slice, int64_t tile, int64_t last_tile, T* scratch);
   void (*fused_forward)(

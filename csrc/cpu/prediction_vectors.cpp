@@ -1,6 +1,6 @@
 // Prediction vectors as an operator, and their gradients.
-#include "operators.h"
 #include "prediction_vectors.h"
+#include "operators.h"
 
 namespace fastcaps {
 

@@ -12,7 +12,9 @@ void predict_all(
   const Kernels<T>& k = kernels<T>(size.batch);
   const Storage storage = storage_of(u);
   const int64_t element = u.element_size();
-  const int64_t out_element = out_storage == Storage::kFloat64 ? 8 : out_storage == Storage::kFloat32 ? 4 : 2;
+  const int64_t out_element = out_storage == Storage::kFloat64   ? 8
+                              : out_storage == Storage::kFloat32 ? 4
+                                                                 : 2;
   const auto* u_data = static_cast<const char*>(u.const_data_ptr());
   const auto* weight_data = static_cast<const char*>(weight.const_data_ptr());
   auto* out = static_cast<char*>(u_hat);
@@ -39,7 +41,9 @@ void predict_all_gradient(
   const Kernels<T>& k = kernels<T>(size.batch);
   const Storage storage = storage_of(u);
   const int64_t element = u.element_size();
-  const int64_t grad_element = grad_storage == Storage::kFloat64 ? 8 : grad_storage == Storage::kFloat32 ? 4 : 2;
+  const int64_t grad_element = grad_storage == Storage::kFloat64   ? 8
+                               : grad_storage == Storage::kFloat32 ? 4
+                                                                   : 2;
   const auto shift = [](const void* start, int64_t bytes) {
     return start ? static_cast<const char*>(start) + bytes : nullptr;
   };

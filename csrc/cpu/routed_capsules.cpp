@@ -1,6 +1,6 @@
 // The fused capsule layer as an operator, and its gradients.
-#include "operators.h"
 #include "fused_routing.h"
+#include "operators.h"
 #include "prediction_vectors.h"
 
 namespace fastcaps {
@@ -15,9 +15,8 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
   return with_compute_type(u, [&](auto zero) -> std::tuple<Tensor, Tensor, Tensor> {
     using T = decltype(zero);
     const Tensor s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
-    const Tensor log_sum_exp = over_inputs
-        ? new_sums<T>(u, {iterations, size.batch, size.outputs})
-        : new_sums<T>(u, {0});
+    const Tensor log_sum_exp =
+        over_inputs ? new_sums<T>(u, {iterations, size.batch, size.outputs}) : new_sums<T>(u, {0});
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
     const Parameter<T> bias_values(bias), prior_values(prior);
     if (small_batch<T>(size)) {
@@ -30,8 +29,7 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
       routing.forward(u, saved, v_values.get());
       routing.kernel.narrow(storage_of(v), v_values.get(), v.numel(), v.mutable_data_ptr());
     } else {
-      const FusedRouting<T> routing(
-          size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
+      const FusedRouting<T> routing(u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
           prior_values.get(), iterations, over_inputs);
       routing.forward(u, saved, v.mutable_data_ptr());
     }
@@ -77,13 +75,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
           over_inputs);
       kernel.widen(storage_of(grad), grad.const_data_ptr(), grad.numel(), grad_v.get());
       routing.backward(
-          u, saved, detach, grad_v.get(), kStorage<T>, grad_u_hat.get(), bias_target,
-          prior_target);
+          u, saved, detach, grad_v.get(), kStorage<T>, grad_u_hat.get(), bias_target, prior_target);
       predict_all_gradient<T>(
           size, u, weight, kStorage<T>, grad_u_hat.get(), grad_u_data, grad_weight_data);
     } else {
-      const FusedRouting<T> routing(
-          size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
+      const FusedRouting<T> routing(u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
           prior_values.get(), iterations, over_inputs);
       routing.backward(
           u, saved, detach, grad.const_data_ptr(), grad_u_data, grad_weight_data, bias_target,

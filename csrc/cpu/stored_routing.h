@@ -52,9 +52,8 @@ struct StoredRouting {
   void for_slices(const F& work) const {
     const int64_t slices = problem.slices();
     parallel_items<T>(
-        size().batch * slices, kernel.stored_scratch(problem), [&](int64_t item, T* scratch) {
-          work(item / slices, item % slices, scratch);
-        });
+        size().batch * slices, kernel.stored_scratch(problem),
+        [&](int64_t item, T* scratch) { work(item / slices, item % slices, scratch); });
   }
 
   // v [B][J][D] as T.
@@ -81,8 +80,7 @@ struct StoredRouting {
 
   // Adds the slices up, adds the bias, keeps s and squashes it into v.
   void finish(
-      const StoredPass<T>& pass, const Saved<T>& saved, int64_t t, int64_t b, T* tile,
-      T* v) const {
+      const StoredPass<T>& pass, const Saved<T>& saved, int64_t t, int64_t b, T* tile, T* v) const {
     const int64_t columns = size().columns(), outputs = size().outputs, dim = size().dim;
     const bool online = pass.agreement && problem.over_inputs;
     T* s_t = s(saved, t, b);
@@ -163,8 +161,7 @@ struct StoredRouting {
         T total = 0;
         for (int64_t d = 0; d < size().dim; d++) {
           const int64_t n = j * size().dim + d;
-          total += grad_s[b * size().columns() + n] *
-              (s(saved, t, b)[n] - (bias ? bias[n] : T(0)));
+          total += grad_s[b * size().columns() + n] * (s(saved, t, b)[n] - (bias ? bias[n] : T(0)));
         }
         mean[b * size().outputs + j] = total;
       }
@@ -173,8 +170,8 @@ struct StoredRouting {
 
   // Gradients from grad_v [B][J][D] as T. grad_bias [J][D] and grad_prior [I][J] may be null.
   void backward(
-      const Tensor& like, const Saved<T>& saved, bool detach, const T* grad_v,
-      Storage grad_storage, void* grad_u_hat, T* grad_bias, T* grad_prior) const {
+      const Tensor& like, const Saved<T>& saved, bool detach, const T* grad_v, Storage grad_storage,
+      void* grad_u_hat, T* grad_bias, T* grad_prior) const {
     const int64_t batch = size().batch, columns = size().columns(), all = batch * columns;
     const int64_t R = iterations;
     Workspace<T> agreement(like, R * all), grad_s(like, R * all), grad_agreement(like, all);

@@ -130,7 +130,8 @@ inline void check_like(const char* name, const Tensor& tensor, const Tensor& lik
 
 // Sizes of u [B, I, K] and weight [I, K, J, D], checked.
 inline Sizes sizes_of(const Tensor& u, const Tensor& weight) {
-  STD_TORCH_CHECK(u.dim() == 3 && weight.dim() == 4, "fastcaps: expected u [B, I, K] and weight [I, K, J, D]");
+  STD_TORCH_CHECK(
+      u.dim() == 3 && weight.dim() == 4, "fastcaps: expected u [B, I, K] and weight [I, K, J, D]");
   const Sizes size{
       u.sizes()[0], weight.sizes()[0], weight.sizes()[1], weight.sizes()[2], weight.sizes()[3]};
   check_shape("u", u, {size.batch, size.inputs, size.in_dim});

@@ -9,7 +9,7 @@ namespace {
 // For example "CUDA 13.0 for sm_80 sm_90".
 std::string cuda_build() {
   std::string text = "CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
-      std::to_string(CUDART_VERSION % 1000 / 10) + " for";
+                     std::to_string(CUDART_VERSION % 1000 / 10) + " for";
   for (int architecture : {__CUDA_ARCH_LIST__}) text += " sm_" + std::to_string(architecture / 10);
   return text;
 }

@@ -170,6 +170,6 @@ def test_exponents_are_those_of_the_power_law() -> None:
 
 def test_scaling_doubles_one_number_at_a_time() -> None:
     sizes = sizes_to_scale("cpu")
-    assert [size.batch for size in sizes["batch"]] == [32, 64, 128, 256]
+    assert [size.batch for size in sizes["batch"]] == [64, 128, 256, 512]
     assert [size.outputs for size in sizes["outputs"]] == [6, 12, 24, 48]
-    assert {size.batch for size in sizes["inputs"]} == {32}
+    assert {size.batch for size in sizes["inputs"]} == {64}

@@ -75,7 +75,7 @@ def test_speedups_compare_like_with_like() -> None:
             _result("fastcaps detached", 0.5, detached=True),
             _result("einsum", 8.0),
             _result("broadcast", 4.0),
-            _result("einsum detached", 1.5, detached=True),
+            _result("detached", 1.5, detached=True),
             Result("other", False, False, skipped="no room"),
         ]
     )

@@ -4,28 +4,23 @@
 // u_hat [J][count][D][L]; dot products with [J][D] vectors form dots [J][count][L].
 #pragma once
 
+#include "../kernels.h"
 #include "lanes.h"
 
 namespace fastcaps::FASTCAPS_ISA {
 
-// Weights of the block after this one, fetched while this one is computed: every tile of a batch
-// fetches its share (rows part, part + parts, ..).
+// Weights of the block after this one, fetched while this one is computed. Every tile of a batch
+// fetches its share, in order of address, a few cache lines at a time.
 struct Prefetch {
-  bool active;
-  int64_t part, parts;
-};
+  const char* start;
+  int64_t lines;
 
-template <class T>
-FASTCAPS_INLINE void prefetch_weights(
-    Prefetch prefetch, const T* next, int64_t in_dim, int64_t row_stride, int64_t count) {
-  if (!prefetch.active) return;
-  constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t k = prefetch.part; k < in_dim; k += prefetch.parts) {
-    for (int64_t n = 0; n < count; n += line) {
-      __builtin_prefetch(next + k * row_stride + n, 0, 2);
-    }
+  // The share of one of `steps` equal steps.
+  FASTCAPS_INLINE void fetch(int64_t step, int64_t steps) const {
+    const int64_t first = step * lines / steps, last = (step + 1) * lines / steps;
+    for (int64_t n = first; n < last; n++) __builtin_prefetch(start + n * 64, 0, 2);
   }
-}
+};
 
 // u_hat[d] = sum_k u[k] weight[k][d] for DB neighbouring d. K > 0: u is held in registers.
 template <class T, int NV, int K, int DB>
@@ -60,19 +55,24 @@ FASTCAPS_INLINE void predict(
   }
 }
 
-// Lanes are samples: predicts a block and takes its dots with DOTS arrays vectors [J][D][L].
+// Lanes are samples: predicts a block for output capsules [first, last) and takes its dots with
+// DOTS arrays vectors [J][D][L]. KEEP leaves the prediction vectors in the tile, which starts at
+// the first output capsule.
 template <class T, int NV, int K, int DOTS, bool KEEP>
 void predict_block(
     const T* u, const T* weight, int64_t count, int64_t block, int64_t in_dim, int64_t outputs,
-    int64_t dim, const T* const* vectors, Prefetch prefetch, T* tile, T* const* dots) {
+    int64_t dim, int64_t first, int64_t last, const T* const* vectors, Prefetch prefetch, T* tile,
+    T* const* dots) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   constexpr int DB = NV == 1 ? 8 : 4;
   const int64_t row_stride = outputs * dim;
-  for (int64_t j = 0; j < outputs; j++) {
+  for (int64_t j = first; j < last; j++) {
+    const T* vectors_j[DOTS > 0 ? DOTS : 1];
+    FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) vectors_j[n] = vectors[n] + j * dim * lanes;
     for (int64_t i = 0; i < count; i++) {
       const T* u_i = u + i * in_dim * lanes;
       const T* w = weight + i * in_dim * row_stride + j * dim;
-      T* u_hat = tile + (j * block + i) * dim * lanes;
+      T* u_hat = tile + ((j - first) * block + i) * dim * lanes;
       Vec<T> u_registers[K > 0 ? K : 1][NV];
       if constexpr (K > 0) {
         FASTCAPS_UNROLL for (int k = 0; k < K; k++) {
@@ -81,7 +81,7 @@ void predict_block(
           }
         }
       }
-      prefetch_weights(prefetch, w + block * in_dim * row_stride, in_dim, row_stride, dim);
+      prefetch.fetch(j * count + i, outputs * count);
       Vec<T> sums[DOTS > 0 ? DOTS : 1][NV];
       FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) {
         FASTCAPS_UNROLL for (int v = 0; v < NV; v++) sums[n][v] = Vec<T>{};
@@ -94,7 +94,7 @@ void predict_block(
           FASTCAPS_UNROLL for (int v = 0; v < NV; v++) {
             const int64_t at = (d + c) * lanes + v * width;
             FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) {
-              sums[n][v] += predicted[c][v] * load(vectors[n] + j * dim * lanes + at);
+              sums[n][v] += predicted[c][v] * load(vectors_j[n] + at);
             }
             if constexpr (KEEP) store(u_hat + at, predicted[c][v]);
           }
@@ -114,8 +114,7 @@ void predict_block(
 
 // Lanes are input capsules of one sample: dots of a given tile [J][D][L] with vectors [J][D].
 template <class T, int NV, int DOTS>
-void agree(
-    const T* tile, int64_t outputs, int64_t dim, const T* const* vectors, T* const* dots) {
+void agree(const T* tile, int64_t outputs, int64_t dim, const T* const* vectors, T* const* dots) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   for (int64_t j = 0; j < outputs; j++) {
     Vec<T> sums[DOTS][NV] = {};
@@ -138,8 +137,7 @@ void agree(
 // Lanes are samples: sums [J * D][L] += u_i W_i summed over the block, all coefficients 1.
 template <class T, int NV>
 void predict_sum(
-    const T* u, const T* weight, int64_t rows, int64_t columns, Prefetch prefetch,
-    int64_t next_rows, T* sums) {
+    const T* u, const T* weight, int64_t rows, int64_t columns, Prefetch prefetch, T* sums) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   constexpr int DB = NV == 1 ? 16 : 8;
   const auto strip = [&](auto columns_at_once, int64_t c) FASTCAPS_LAMBDA_INLINE {
@@ -167,7 +165,7 @@ void predict_sum(
   };
   int64_t c = 0;
   for (; c + DB <= columns; c += DB) {
-    prefetch_weights(prefetch, weight + rows * columns + c, next_rows, columns, DB);
+    prefetch.fetch(c / DB, divide_up(columns, DB));
     strip(Constant<DB>(), c);
   }
   for (; c < columns; c++) strip(Constant<1>(), c);

@@ -29,43 +29,41 @@ void softmax_over_outputs(T* logits, int64_t count, int64_t block, int64_t outpu
 template <class T>
 inline constexpr T kLowest = sizeof(T) == 4 ? T(-3e38) : T(-1e308);
 
-// Softmax over inputs, online: on return `logits` holds exp(l - largest[j]), `total` and `sums`
-// are scaled to the new largest, and `total` includes this block. Lanes from `valid` on are none.
+// Softmax over inputs of one output capsule, online. On return `logits` [count][L] hold
+// exp(l - largest), the total and the sums [D][L] are scaled to the new largest, and the total
+// includes this block. Lanes from `valid` on stand for no capsule.
 template <class T, int NV>
 void online_softmax_over_inputs(
-    T* logits, int64_t count, int64_t block, int64_t outputs, int64_t dim, int64_t valid,
-    T* largest, T* total, T* sums) {
+    T* logits, int64_t count, int64_t dim, int64_t valid, T* largest, T* total, T* sums) {
   constexpr int width = kWidth<T>, lanes = NV * width;
-  for (int64_t j = 0; j < outputs; j++) {
-    for (int v = 0; v < NV; v++) {
-      T* l = logits + j * block * lanes + v * width;
-      if (valid < (v + 1) * width) {
-        for (int64_t i = 0; i < count; i++) {
-          for (int lane = 0; lane < width; lane++) {
-            if (v * width + lane >= valid) l[i * lanes + lane] = kLowest<T>;
-          }
+  for (int v = 0; v < NV; v++) {
+    T* l = logits + v * width;
+    if (valid < (v + 1) * width) {
+      for (int64_t i = 0; i < count; i++) {
+        for (int lane = 0; lane < width; lane++) {
+          if (v * width + lane >= valid) l[i * lanes + lane] = kLowest<T>;
         }
       }
-      const Vec<T> before = load(largest + j * lanes + v * width);
-      Vec<T> after = before;
-      for (int64_t i = 0; i < count; i++) after = maximum(load(l + i * lanes), after);
-      const Vec<T> scale = exp_nonpositive(before - after);
-      bool moved = false;
-      for (int lane = 0; lane < width; lane++) moved |= !(before[lane] == after[lane]);
-      Vec<T> z = load(total + j * lanes + v * width) * scale;
-      for (int64_t i = 0; i < count; i++) {
-        const Vec<T> x = load(l + i * lanes);
-        const Vec<T> e = x == kLowest<T> ? Vec<T>{} : exp_nonpositive(x - after);
-        z += e;
-        store(l + i * lanes, e);
-      }
-      store(total + j * lanes + v * width, z);
-      store(largest + j * lanes + v * width, after);
-      if (!moved) continue;
-      for (int64_t d = 0; d < dim; d++) {
-        T* s = sums + (j * dim + d) * lanes + v * width;
-        store(s, load(s) * scale);
-      }
+    }
+    const Vec<T> before = load(largest + v * width);
+    Vec<T> after = before;
+    for (int64_t i = 0; i < count; i++) after = maximum(load(l + i * lanes), after);
+    const Vec<T> scale = exp_nonpositive(before - after);
+    bool moved = false;
+    for (int lane = 0; lane < width; lane++) moved |= !(before[lane] == after[lane]);
+    Vec<T> z = load(total + v * width) * scale;
+    for (int64_t i = 0; i < count; i++) {
+      const Vec<T> x = load(l + i * lanes);
+      const Vec<T> e = x == kLowest<T> ? Vec<T>{} : exp_nonpositive(x - after);
+      z += e;
+      store(l + i * lanes, e);
+    }
+    store(total + v * width, z);
+    store(largest + v * width, after);
+    if (!moved) continue;
+    for (int64_t d = 0; d < dim; d++) {
+      T* s = sums + d * lanes + v * width;
+      store(s, load(s) * scale);
     }
   }
 }

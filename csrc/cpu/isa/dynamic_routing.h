@@ -150,9 +150,11 @@ void stored_forward(
     }
     agree_with_prior<T, NV>(p, pass, sample, capsules, false, scratch, dots);
     if (online) {
-      online_softmax_over_inputs<T, NV>(
-          dots[0], 1, 1, size.outputs, size.dim, capsules.count, scratch.largest, scratch.total,
-          scratch.sums);
+      for (int64_t j = 0; j < size.outputs; j++) {
+        online_softmax_over_inputs<T, NV>(
+            dots[0] + j * lanes, 1, size.dim, capsules.count, scratch.largest + j * lanes,
+            scratch.total + j * lanes, scratch.sums + j * size.dim * lanes);
+      }
     } else {
       softmax_over_outputs<T, NV>(dots[0], 1, 1, size.outputs);
     }
@@ -162,8 +164,8 @@ void stored_forward(
   T* sums = pass.sums + partial * size.columns();
   if (online) {
     reduce_online_lanes<T, NV>(
-        size, scratch, pass.largest + partial * size.outputs,
-        pass.total + partial * size.outputs, sums);
+        size, scratch, pass.largest + partial * size.outputs, pass.total + partial * size.outputs,
+        sums);
   } else {
     reduce_lanes<T, NV>(scratch.sums, size.columns(), sums);
   }
@@ -248,8 +250,7 @@ void stored_backward(
 
 // grad [J][D][L] += coefficients [J][L] * vector [J][D].
 template <class T, int NV>
-FASTCAPS_INLINE void add_term(
-    const Sizes& size, const T* coefficients, const T* vector, T* grad) {
+FASTCAPS_INLINE void add_term(const Sizes& size, const T* coefficients, const T* vector, T* grad) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   for (int64_t j = 0; j < size.outputs; j++) {
     FASTCAPS_UNROLL for (int v = 0; v < NV; v++) {

@@ -89,8 +89,8 @@ void accumulate_grad_weight(
     const T* u, const T* grad_rows, int64_t grad_stride, int64_t samples, int64_t in_dim,
     int64_t columns, int64_t row_stride, T* grad_weight) {
   constexpr int width = kWidth<T>, lanes = NV * width;
-  const auto square = [&](auto rows_at_once, auto vectors_at_once, int64_t k, int64_t c)
-                          FASTCAPS_LAMBDA_INLINE {
+  const auto square = [&](auto rows_at_once, auto vectors_at_once, int64_t k,
+                          int64_t c) FASTCAPS_LAMBDA_INLINE {
     constexpr int N = decltype(rows_at_once)::value, M = decltype(vectors_at_once)::value;
     Vec<T> total[N][M];
     T* target = grad_weight + k * row_stride + c;
@@ -129,11 +129,11 @@ void accumulate_grad_weight(
 // out [samples][columns] = u [samples][in_dim] weight [in_dim][columns], for any few samples.
 template <class T, class S>
 void predict_rows(
-    const T* u, int64_t u_stride, const T* weight, int64_t samples, int64_t in_dim,
-    int64_t columns, S* out, int64_t out_stride) {
+    const T* u, int64_t u_stride, const T* weight, int64_t samples, int64_t in_dim, int64_t columns,
+    S* out, int64_t out_stride) {
   constexpr int width = kWidth<T>;
-  const auto square = [&](auto samples_at_once, auto vectors_at_once, int64_t b, int64_t c)
-                          FASTCAPS_LAMBDA_INLINE {
+  const auto square = [&](auto samples_at_once, auto vectors_at_once, int64_t b,
+                          int64_t c) FASTCAPS_LAMBDA_INLINE {
     constexpr int N = decltype(samples_at_once)::value, M = decltype(vectors_at_once)::value;
     Vec<T> total[N][M] = {};
     const T* row = weight + c;

@@ -32,7 +32,7 @@ struct PredictGradientScratch {
 
   static int64_t count(const Sizes& size) {
     return 2 * size.in_dim * padded_columns(size) + 2 * size.in_dim * lanes +
-        2 * padded_columns(size) * lanes;
+           2 * padded_columns(size) * lanes;
   }
 
   PredictGradientScratch(const Sizes& size, T* memory) : padded(padded_columns(size)) {
@@ -68,13 +68,12 @@ void predict_gradient(
       for (int64_t n = 0; n < size.in_dim * lanes; n++) scratch.grad_u[n] = 0;
       accumulate_grad_u<T, NV>(scratch.grad, w, columns, size.in_dim, columns, scratch.grad_u);
       from_lanes_storage<T, NV>(
-          storage, scratch.grad_u, samples, size.in_dim,
-          element<T>(storage, grad_u, b * u_stride), u_stride);
+          storage, scratch.grad_u, samples, size.in_dim, element<T>(storage, grad_u, b * u_stride),
+          u_stride);
     }
     if (grad_weight) {
       to_lanes_storage<T, NV>(
-          storage, element<T>(storage, u, b * u_stride), u_stride, samples, size.in_dim,
-          scratch.u);
+          storage, element<T>(storage, u, b * u_stride), u_stride, samples, size.in_dim, scratch.u);
       for (int64_t n = 0; n < samples; n++) {
         widen_storage<T>(
             grad_storage, element<T>(grad_storage, rows, n * grad_stride), columns,

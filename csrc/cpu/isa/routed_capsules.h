@@ -34,9 +34,10 @@ struct FusedScratch {
     const Sizes& size = p.size;
     const int64_t chunk_columns = divide_up(chunk(size) * size.dim, kWidth<T>) * kWidth<T>;
     u = take(memory, p.block * size.in_dim * lanes);
-    weight = take(memory, p.storage == Storage::kFloat32 || sizeof(T) == 8
-                              ? 0
-                              : p.block * size.in_dim * size.columns());
+    weight = take(
+        memory, p.storage == Storage::kFloat32 || sizeof(T) == 8
+                    ? 0
+                    : p.block * size.in_dim * size.columns());
     tile = take(memory, size.columns() * p.block * lanes);
     dots = take(memory, 2 * size.outputs * p.block * lanes);
     grad_u = take(memory, p.block * size.in_dim * lanes);
@@ -72,9 +73,9 @@ FASTCAPS_INLINE Block<T> take_block(
     const FusedProblem<T>& p, int64_t first, const FusedScratch<T, NV>& scratch) {
   const int64_t left = p.size.inputs - first, count = left < p.block ? left : p.block;
   const int64_t per_capsule = p.size.in_dim * p.size.columns();
-  return {first, count,
-          widened<T>(p.storage, p.weight, first * per_capsule, count * per_capsule,
-                     scratch.weight)};
+  return {
+      first, count,
+      widened<T>(p.storage, p.weight, first * per_capsule, count * per_capsule, scratch.weight)};
 }
 
 template <class T, int NV>
@@ -84,35 +85,46 @@ FASTCAPS_INLINE int64_t samples_in_tile(const FusedProblem<T>& p, int64_t tile) 
   return left < lanes ? left : lanes;
 }
 
+// The block's u as lanes [count * K][L]: packed for the whole call, or now, into scratch.
 template <class T, int NV>
-FASTCAPS_INLINE void load_u(
+FASTCAPS_INLINE const T* u_of(
     const FusedProblem<T>& p, const Block<T>& block, int64_t tile, T* u) {
   constexpr int64_t lanes = NV * kWidth<T>;
+  if (p.u_lanes) return p.u_lanes + (tile * p.size.inputs + block.first) * p.size.in_dim * lanes;
   const int64_t row = p.size.inputs * p.size.in_dim;
   const int64_t first = tile * lanes * row + block.first * p.size.in_dim;
   to_lanes_storage<T, NV>(
       p.storage, element<T>(p.storage, p.u, first), row, samples_in_tile<T, NV>(p, tile),
       block.count * p.size.in_dim, u);
+  return u;
 }
 
-// Weights stored as T are fetched ahead, those of the next block of this slice.
+// This tile's share of the weights of the next block, where it is whole.
 template <class T>
-FASTCAPS_INLINE Prefetch prefetch_for(
-    const FusedProblem<T>& p, const Block<T>& block, int64_t part, int64_t parts) {
-  const bool in_place = sizeof(T) == 8 || p.storage == Storage::kFloat32;
-  return {in_place && block.first + 2 * p.block <= p.size.inputs, part, parts};
+FASTCAPS_INLINE Prefetch
+prefetch_for(const FusedProblem<T>& p, const Block<T>& block, int64_t part, int64_t parts) {
+  if (block.first + 2 * p.block > p.size.inputs) return {nullptr, 0};
+  const int64_t count = p.block * p.size.in_dim * p.size.columns();
+  const auto* next =
+      static_cast<const char*>(element<T>(p.storage, p.weight, (block.first + p.block) * (count / p.block)));
+  const auto* end = static_cast<const char*>(
+      element<T>(p.storage, p.weight, (block.first + 2 * p.block) * (count / p.block)));
+  const int64_t lines = (end - next) / 64, share = divide_up(lines, parts);
+  const int64_t first = part * share;
+  return {next + first * 64, lines - first < share ? lines - first : share};
 }
 
-// Logits, then c; or with ds the pair (c, dl). KEEP leaves the prediction vectors in the tile.
+// Logits of output capsules [first, last) into dots[0], with ds also a = u_hat . ds into dots[1].
+// KEEP leaves the prediction vectors in the tile.
 template <class T, int NV, int DOTS, bool KEEP>
 FASTCAPS_INLINE void agree_block(
-    const FusedProblem<T>& p, const Block<T>& block, const T* u, const T* const* vectors,
-    Prefetch prefetch, T* tile, T* const* dots) {
+    const FusedProblem<T>& p, const Block<T>& block, int64_t first, int64_t last, const T* u,
+    const T* const* vectors, Prefetch prefetch, T* tile, T* const* dots) {
   const Sizes& size = p.size;
   const auto run = [&](auto in_dim) {
     predict_block<T, NV, decltype(in_dim)::value, DOTS, KEEP>(
-        u, block.weight, block.count, p.block, size.in_dim, size.outputs, size.dim, vectors,
-        prefetch, tile, dots);
+        u, block.weight, block.count, p.block, size.in_dim, size.outputs, size.dim, first, last,
+        vectors, prefetch, tile, dots);
   };
   if (size.in_dim == 8) {
     run(Constant<8>());
@@ -123,7 +135,7 @@ FASTCAPS_INLINE void agree_block(
   }
   if (!p.prior) return;
   constexpr int width = kWidth<T>, lanes = NV * width;
-  for (int64_t j = 0; j < size.outputs; j++) {
+  for (int64_t j = first; j < last; j++) {
     for (int64_t i = 0; i < block.count; i++) {
       const Vec<T> prior = broadcast(p.prior[(block.first + i) * size.outputs + j]);
       for (int v = 0; v < NV; v++) {
@@ -144,10 +156,12 @@ void couple_block(
   const int64_t at = tile * size.columns() * lanes, at_output = tile * size.outputs * lanes;
   if (with_logits) {
     const T* vectors[2] = {pass.agreement + at, pass.grad_s + at};
-    agree_block<T, NV, 2, KEEP>(p, block, u, vectors, prefetch, u_hat, dots);
+    agree_block<T, NV, 2, KEEP>(
+        p, block, 0, size.outputs, u, vectors, prefetch, u_hat, dots);
   } else {
     const T* vectors[1] = {pass.agreement + at};
-    agree_block<T, NV, 1, false>(p, block, u, vectors, prefetch, u_hat, dots);
+    agree_block<T, NV, 1, false>(
+        p, block, 0, size.outputs, u, vectors, prefetch, u_hat, dots);
   }
   if (p.over_inputs) {
     softmax_over_inputs<T, NV>(
@@ -169,7 +183,7 @@ FASTCAPS_INLINE void fill(T* target, int64_t count, T value) {
   for (int64_t n = 0; n < count; n++) target[n] = value;
 }
 
-// Calls visit(block, tile, prefetch) for every block of a slice and every tile, blocks outermost.
+// Calls visit(block, u, tile, prefetch) for every block of a slice and every tile, blocks outermost.
 template <class T, int NV, class F>
 FASTCAPS_INLINE void for_blocks(
     const FusedProblem<T>& p, int64_t slice, int64_t tile, int64_t last_tile,
@@ -178,27 +192,33 @@ FASTCAPS_INLINE void for_blocks(
   for (int64_t first = slice * p.slice; first < end; first += p.block) {
     const Block<T> block = take_block<T, NV>(p, first, scratch);
     for (int64_t t = tile; t < last_tile; t++) {
-      load_u<T, NV>(p, block, t, scratch.u);
-      visit(block, t, prefetch_for(p, block, t - tile, last_tile - tile));
+      visit(block, u_of<T, NV>(p, block, t, scratch.u), t, prefetch_for(p, block, t - tile, last_tile - tile));
     }
   }
 }
 
+// u_lanes of one tile.
+template <class T, int NV>
+void fused_pack(const FusedProblem<T>& p, int64_t tile, T* u_lanes) {
+  const int64_t row = p.size.inputs * p.size.in_dim, lanes = NV * kWidth<T>;
+  to_lanes_storage<T, NV>(
+      p.storage, element<T>(p.storage, p.u, tile * lanes * row), row,
+      samples_in_tile<T, NV>(p, tile), row, u_lanes + tile * row * lanes);
+}
+
 template <class T, int NV>
 void fused_uniform(
-    const FusedProblem<T>& p, T* sums, int64_t slice, int64_t tile, int64_t last_tile,
-    T* memory) {
+    const FusedProblem<T>& p, T* sums, int64_t slice, int64_t tile, int64_t last_tile, T* memory) {
   constexpr int64_t lanes = NV * kWidth<T>;
   const FusedScratch<T, NV> scratch(p, 0, memory);
   const int64_t tile_size = p.size.columns() * lanes;
   sums += slice * p.tiles * tile_size;
   fill(sums + tile * tile_size, (last_tile - tile) * tile_size, T(0));
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch,
-      [&](const Block<T>& block, int64_t t, Prefetch prefetch) {
-        const int64_t rows = block.count * p.size.in_dim;
+      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         predict_sum<T, NV>(
-            scratch.u, block.weight, rows, p.size.columns(), prefetch, rows, sums + t * tile_size);
+            u, block.weight, block.count * p.size.in_dim, p.size.columns(), prefetch,
+            sums + t * tile_size);
       });
 }
 
@@ -221,20 +241,29 @@ void fused_forward(
   }
   T* dots[1] = {scratch.dots};
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch,
-      [&](const Block<T>& block, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         const T* vectors[1] = {pass.agreement + t * tile_size};
-        agree_block<T, NV, 1, true>(p, block, scratch.u, vectors, prefetch, scratch.tile, dots);
-        if (p.over_inputs) {
-          online_softmax_over_inputs<T, NV>(
-              dots[0], block.count, p.block, size.outputs, size.dim, lanes, largest + t * heads,
-              total + t * heads, sums + t * tile_size);
-        } else {
+        T* target = sums + t * tile_size;
+        if (!p.over_inputs) {
+          agree_block<T, NV, 1, true>(
+              p, block, 0, size.outputs, u, vectors, prefetch, scratch.tile, dots);
           softmax_over_outputs<T, NV>(dots[0], block.count, p.block, size.outputs);
+          weighted_sum<T, NV>(
+              scratch.tile, dots[0], block.count, p.block, size.outputs, size.dim, target);
+          return;
         }
-        weighted_sum<T, NV>(
-            scratch.tile, dots[0], block.count, p.block, size.outputs, size.dim,
-            sums + t * tile_size);
+        // Output capsules do not compete: one at a time, whose tile stays in the nearest cache.
+        for (int64_t j = 0; j < size.outputs; j++) {
+          T* logits = dots[0] + j * p.block * lanes;
+          T* target_j = target + j * size.dim * lanes;
+          agree_block<T, NV, 1, true>(
+              p, block, j, j + 1, u, vectors, prefetch, scratch.tile, dots);
+          online_softmax_over_inputs<T, NV>(
+              logits, block.count, size.dim, lanes, largest + t * heads + j * lanes,
+              total + t * heads + j * lanes, target_j);
+          weighted_sum<T, NV>(
+              scratch.tile, logits, block.count, p.block, 1, size.dim, target_j);
+        }
       });
 }
 
@@ -248,10 +277,9 @@ void fused_coefficients(
   const Sizes& size = p.size;
   T* dots[1] = {scratch.dots};
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch,
-      [&](const Block<T>& block, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         couple_block<T, NV, false>(
-            p, pass, block, scratch.u, t, false, prefetch, scratch.tile, dots);
+            p, pass, block, u, t, false, prefetch, scratch.tile, dots);
         for (int64_t i = 0; i < block.count; i++) {
           // Gather this capsule's coefficients [J][L], then lay them out by sample.
           T* heads = scratch.tile;
@@ -276,8 +304,8 @@ FASTCAPS_INLINE void copy(const T* source, int64_t count, T* target) {
 
 // Where the coefficients of a block and tile are kept between passes.
 template <class T>
-FASTCAPS_INLINE int64_t kept_at(
-    const FusedProblem<T>& p, int64_t first, int64_t tile, int64_t lanes) {
+FASTCAPS_INLINE int64_t
+kept_at(const FusedProblem<T>& p, int64_t first, int64_t tile, int64_t lanes) {
   return (first / p.block * p.tiles + tile) * p.size.outputs * p.block * lanes;
 }
 
@@ -292,13 +320,12 @@ void fused_backward(
   T* sums = pass.sums + slice * p.tiles * tile_size;
   fill(sums + tile * tile_size, (last_tile - tile) * tile_size, T(0));
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch,
-      [&](const Block<T>& block, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         const int64_t at = kept_at(p, block.first, t, lanes);
-        T* dots[2] = {pass.coefficients ? pass.coefficients + at : scratch.dots,
-                      pass.logit_grads ? pass.logit_grads + at : scratch.dots + kept};
-        couple_block<T, NV, true>(
-            p, pass, block, scratch.u, t, true, prefetch, scratch.tile, dots);
+        T* dots[2] = {
+            pass.coefficients ? pass.coefficients + at : scratch.dots,
+            pass.logit_grads ? pass.logit_grads + at : scratch.dots + kept};
+        couple_block<T, NV, true>(p, pass, block, u, t, true, prefetch, scratch.tile, dots);
         weighted_sum<T, NV>(
             scratch.tile, dots[1], block.count, p.block, size.outputs, size.dim,
             sums + t * tile_size);
@@ -315,7 +342,7 @@ struct Term {
 template <class T, int NV>
 FASTCAPS_INLINE int64_t block_terms(
     const FusedProblem<T>& p, const FusedGradients<T>& g, const Block<T>& block, int64_t tile,
-    const FusedScratch<T, NV>& scratch, Term<T>* terms, const T** logit_grads) {
+    const T* u, const FusedScratch<T, NV>& scratch, Term<T>* terms, const T** logit_grads) {
   constexpr int64_t lanes = NV * kWidth<T>;
   const int64_t kept = p.size.outputs * p.block * lanes;
   const int64_t at = tile * p.size.columns() * lanes;
@@ -330,7 +357,7 @@ FASTCAPS_INLINE int64_t block_terms(
     } else {
       for (int n = 0; n < 2; n++) dots[n] = scratch.coefficients + recomputed++ * kept;
       couple_block<T, NV, false>(
-          p, pass, block, scratch.u, tile, g.with_logits, {}, scratch.tile, dots);
+          p, pass, block, u, tile, g.with_logits, {}, scratch.tile, dots);
     }
     terms[count++] = {dots[0], pass.grad_s + at};
     if (!g.with_logits) continue;
@@ -406,10 +433,9 @@ void fused_gradients(
 
   for (int64_t tile = 0; tile < p.tiles; tile++) {
     const int64_t samples = samples_in_tile<T, NV>(p, tile);
-    load_u<T, NV>(p, block, tile, scratch.u);
+    const T* u = u_of<T, NV>(p, block, tile, scratch.u);
     fill(scratch.grad_u, block.count * size.in_dim * lanes, T(0));
-    const int64_t term_count =
-        block_terms<T, NV>(p, g, block, tile, scratch, terms, logit_grads);
+    const int64_t term_count = block_terms<T, NV>(p, g, block, tile, u, scratch, terms, logit_grads);
     if (g.grad_prior && g.with_logits) {
       for (int64_t t = 0; t < passes; t++) {
         add_grad_prior<T, NV>(p, block, logit_grads[t], g.grad_prior);
@@ -434,8 +460,8 @@ void fused_gradients(
           if (g.grad_weight) {
             from_lanes<T, NV>(grad, samples, columns, scratch.grad_rows, padded_chunk);
             accumulate_grad_weight<T, NV>(
-                scratch.u + capsule * lanes, scratch.grad_rows, padded_chunk, samples,
-                size.in_dim, columns, padded, scratch.grad_weight + capsule * padded + j * size.dim);
+                u + capsule * lanes, scratch.grad_rows, padded_chunk, samples, size.in_dim,
+                columns, padded, scratch.grad_weight + capsule * padded + j * size.dim);
           }
         }
       }

@@ -16,8 +16,7 @@ void squash_tile(const T* s, int64_t count, int64_t dim, T* v) {
 }
 
 template <class T, int NV>
-void squash_gradient_tile(
-    const T* s, const T* grad_v, int64_t count, int64_t dim, T* grad_s) {
+void squash_gradient_tile(const T* s, const T* grad_v, int64_t count, int64_t dim, T* grad_s) {
   const int64_t size = dim * NV * kWidth<T>;
   for (int64_t n = 0; n < count; n++) {
     squash_gradient_lanes<T, NV>(s + n * size, grad_v + n * size, dim, grad_s + n * size);
@@ -40,6 +39,7 @@ constexpr Kernels<T> make_kernels() {
       predict_gradient_scratch<T, NV>,
       predict_gradient<T, NV>,
       fused_scratch<T, NV>,
+      fused_pack<T, NV>,
       fused_uniform<T, NV>,
       fused_forward<T, NV>,
       fused_coefficients<T, NV>,
@@ -58,10 +58,10 @@ extern const Kernels<double> kDoubleNarrow, kDoubleWide;
 
 }  // namespace fastcaps::FASTCAPS_ISA
 
-#define FASTCAPS_DEFINE_TABLES(NARROW, WIDE)                                   \
-  namespace fastcaps::FASTCAPS_ISA {                                           \
-  const Kernels<float> kFloatNarrow = make_kernels<float, NARROW>();           \
-  const Kernels<float> kFloatWide = make_kernels<float, WIDE>();               \
-  const Kernels<double> kDoubleNarrow = make_kernels<double, NARROW>();        \
-  const Kernels<double> kDoubleWide = make_kernels<double, WIDE>();            \
+#define FASTCAPS_DEFINE_TABLES(NARROW, WIDE)                            \
+  namespace fastcaps::FASTCAPS_ISA {                                    \
+  const Kernels<float> kFloatNarrow = make_kernels<float, NARROW>();    \
+  const Kernels<float> kFloatWide = make_kernels<float, WIDE>();        \
+  const Kernels<double> kDoubleNarrow = make_kernels<double, NARROW>(); \
+  const Kernels<double> kDoubleWide = make_kernels<double, WIDE>();     \
   }
