@@ -5,7 +5,8 @@ CUDA half. It uses only libtorch's stable ABI and Python's limited API, so that 
 torch >= 2.10 and Python >= 3.10, CPU-only torch included.
 
 Environment:
-    FASTCAPS_CUDA: "auto" (default) builds the CUDA half where nvcc is found, "1" insists, "0" does without.
+    FASTCAPS_CUDA: "auto" (default) builds the CUDA half where nvcc is found, "1" insists on it,
+        "0" does without.
     TORCH_CUDA_ARCH_LIST: compute capabilities, as "8.0 9.0+PTX"; a default list where unset.
     FASTCAPS_SANITIZE: "1" builds with AddressSanitizer and UndefinedBehaviorSanitizer.
     CXX, MAX_JOBS: the compiler, and how many run at once.

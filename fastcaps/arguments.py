@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ __all__ = [
     "check_shape",
     "check_softmax_over",
     "check_tensor",
+    "without_autocast",
 ]
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -73,11 +76,22 @@ def check_softmax_over(value: object) -> None:
 def cast_for_autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     """The tensors in autocast's dtype where autocast is on for their device, else as they are."""
     first = next(tensor for tensor in tensors if tensor is not None)
-    kind = first.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    if not _autocast_is_on(first):
         return tensors
-    dtype = torch.get_autocast_dtype(kind)
+    dtype = torch.get_autocast_dtype(first.device.type)
     return tuple(
         tensor.to(dtype) if tensor is not None and tensor.dtype != torch.float64 else tensor
         for tensor in tensors
     )
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context in which the reference's sums are not cast down again."""
+    if not _autocast_is_on(tensor):
+        return nullcontext()
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def _autocast_is_on(tensor: Tensor) -> bool:
+    kind = tensor.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)

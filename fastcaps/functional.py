@@ -54,8 +54,11 @@ def squash(s: Tensor, dim: int = -1, *, backend: str | None = None) -> Tensor:
     arguments.check_tensor("s", s)
     if not -s.dim() <= dim < s.dim():
         raise ValueError(f"dim: expected a dimension of s {list(s.shape)}, got {dim}")
+    if s.shape[dim] == 0:
+        raise ValueError(f"s: expected vectors of at least 1 number, got {list(s.shape)}")
     chosen = choose_backend(backend, "squash", s)
-    return squash_op.squash(s.movedim(dim, -1), backend=chosen).movedim(-1, dim)
+    with arguments.without_autocast(s):
+        return squash_op.squash(s.movedim(dim, -1), backend=chosen).movedim(-1, dim)
 
 
 def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str | None = None) -> Tensor:
@@ -74,7 +77,8 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str | None = None)
     """
     u, weight = _check_capsules(u, weight)
     chosen = choose_backend(backend, "prediction_vectors", u)
-    return prediction_vectors_op.prediction_vectors(u, weight, backend=chosen)
+    with arguments.without_autocast(u):
+        return prediction_vectors_op.prediction_vectors(u, weight, backend=chosen)
 
 
 def dynamic_routing(
@@ -114,9 +118,10 @@ def dynamic_routing(
     bias = _check_parameter("bias", bias, (outputs, dim), "u_hat", u_hat)
     prior = _check_parameter("prior", prior, (inputs, outputs), "u_hat", u_hat)
     chosen = choose_backend(backend, "dynamic_routing", u_hat)
-    return dynamic_routing_op.dynamic_routing(
-        u_hat, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
-    )
+    with arguments.without_autocast(u_hat):
+        return dynamic_routing_op.dynamic_routing(
+            u_hat, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
+        )
 
 
 def routed_capsules(
@@ -150,9 +155,10 @@ def routed_capsules(
         u, weight, iterations, softmax_over, bias, prior, detach_routing
     )
     chosen = choose_backend(backend, "routed_capsules", u)
-    return routed_capsules_op.routed_capsules(
-        u, weight, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
-    )
+    with arguments.without_autocast(u):
+        return routed_capsules_op.routed_capsules(
+            u, weight, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
+        )
 
 
 def coupling_coefficients(
@@ -178,9 +184,10 @@ def coupling_coefficients(
     u, weight = _check_capsules(u, weight)
     bias, prior = _check_routing_options(u, weight, iterations, softmax_over, bias, prior, False)
     chosen = choose_backend(backend, "coupling_coefficients", u)
-    return coupling_coefficients_op.coupling_coefficients(
-        u, weight, bias, prior, iterations, softmax_over, backend=chosen
-    )
+    with arguments.without_autocast(u):
+        return coupling_coefficients_op.coupling_coefficients(
+            u, weight, bias, prior, iterations, softmax_over, backend=chosen
+        )
 
 
 def _check_capsules(u: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ __all__ = [
 def squash(s: Tensor) -> Tensor:
     """``|s| / (1 + |s|^2) * s`` over the last dimension; 0 with gradient 0 at s = 0."""
     x = _compute(s)
-    # The norm is taken of x / scale, so that |x|^2 cannot overflow; the result does not depend on scale.
+    # The norm is taken of x / scale, so that |x|^2 cannot overflow; the result is the same.
     scale = x.detach().abs().amax(-1, keepdim=True).clamp(min=1)
     x = x / scale
     n = (x * x).sum(-1, keepdim=True)

@@ -25,7 +25,8 @@ Tensor coupling_coefficients(
           over_inputs);
       routing.coefficients(u, saved, storage_of(c), c.mutable_data_ptr());
     } else {
-      const FusedRouting<T> routing(u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
+      const FusedRouting<T> routing(
+          u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
           prior_values.get(), iterations, over_inputs);
       routing.coefficients(u, saved, c.mutable_data_ptr());
     }

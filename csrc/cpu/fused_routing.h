@@ -23,8 +23,8 @@ struct FusedRouting {
   static constexpr int64_t kKeptBytes = 40 * 1024 * 1024;
 
   FusedRouting(
-      const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight, const T* bias,
-      const T* prior, int64_t iterations, bool over_inputs)
+      const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight,
+      const T* bias, const T* prior, int64_t iterations, bool over_inputs)
       : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0, nullptr},
         bias(bias),
         iterations(iterations),
@@ -42,7 +42,7 @@ struct FusedRouting {
   void pack_u(const Tensor& like) {
     const int64_t row = size().inputs * size().in_dim * lanes(), count = problem.tiles * row;
     const bool small = count * static_cast<int64_t>(sizeof(T)) <= kPackedBytes ||
-        size().in_dim * 50 <= size().columns();
+                       size().in_dim * 50 <= size().columns();
     if (!small) return;
     packed.emplace(like, count);
     parallel_items<T>(problem.tiles, 0, [&](int64_t tile, T*) {
@@ -122,7 +122,7 @@ struct FusedRouting {
     }
   }
 
-  // Adds the slices up, adds the bias, keeps s, squashes it and adds v to the agreement V.
+  // Adds the slices up, keeps s, squashes s + bias and adds v to the agreement V.
   void finish(
       const FusedPass<T>& pass, const Saved<T>& saved, int64_t t, int64_t tile, int64_t j, T* s,
       T* agreement, void* v) const {
@@ -136,10 +136,8 @@ struct FusedRouting {
     } else {
       kernel.combine_sums(pass.sums + at, slices, all_tiles(), count, s);
     }
-    const T scale = uniform(t) ? uniform_coefficient() : T(1);
-    for (int64_t d = 0; d < dim; d++) {
-      const T shift = bias ? bias[j * dim + d] : T(0);
-      for (int64_t n = d * lanes(); n < (d + 1) * lanes(); n++) s[n] = s[n] * scale + shift;
+    if (uniform(t)) {
+      for (int64_t n = 0; n < count; n++) s[n] *= uniform_coefficient();
     }
     const int64_t rows = rows_of(tile), columns = size().columns();
     kernel.from_lanes(kStorage<T>, s, rows, dim, s_rows(saved, t, tile, j), columns);
@@ -147,6 +145,7 @@ struct FusedRouting {
       T* target = saved.log_sum_exp + ((t - 1) * size().batch + tile * lanes()) * size().outputs;
       for (int64_t b = 0; b < rows; b++) target[b * size().outputs + j] = log_sum_exp[b];
     }
+    add_bias(j, s);
     T* squashed = s + count;
     kernel.squash(s, 1, dim, squashed);
     for (int64_t n = 0; n < count; n++) agreement[at + n] += squashed[n];
@@ -158,7 +157,13 @@ struct FusedRouting {
     kernel.from_lanes(problem.storage, squashed, rows, dim, target, columns);
   }
 
-  // Tiles of V^t, ds^t and, over inputs, of log-sum-exp and means, for every iteration.
+  // Adds the bias of output capsule j to a tile [D][L].
+  void add_bias(int64_t j, T* s) const {
+    if (!bias) return;
+    for (int64_t n = 0; n < size().dim * lanes(); n++) s[n] += bias[j * size().dim + n / lanes()];
+  }
+
+  // Tiles of V^t, ds^t and, over inputs, of log-sum-exp and s, for every iteration.
   struct History {
     Workspace<T> agreement, grad_s, log_sum_exp, mean;
 
@@ -166,7 +171,7 @@ struct FusedRouting {
         : agreement(like, r.iterations * r.all_tiles()),
           grad_s(like, r.iterations * r.all_tiles()),
           log_sum_exp(like, r.problem.over_inputs ? r.iterations * r.all_heads() : 0),
-          mean(like, r.problem.over_inputs ? r.iterations * r.all_heads() : 0) {}
+          mean(like, r.problem.over_inputs ? r.iterations * r.all_tiles() : 0) {}
   };
 
   // V^1 .. V^R and the log-sum-exps, from what the forward pass saved.
@@ -178,6 +183,7 @@ struct FusedRouting {
       for (int64_t t = 1; t < iterations; t++, agreement += all_tiles()) {
         const T* rows = s_rows(saved, t, tile, j);
         kernel.to_lanes(kStorage<T>, rows, size().columns(), rows_of(tile), dim, v);
+        add_bias(j, v);
         kernel.squash(v, 1, dim, v);
         for (int64_t n = 0; n < count; n++) agreement[all_tiles() + n] = agreement[n] + v[n];
       }
@@ -193,21 +199,17 @@ struct FusedRouting {
     }
   }
 
-  // ds^t from the gradient of V^t or v, tiles [D][L] in `grad`; also the mean over inputs.
+  // ds^t from the gradient of V^t or v, tiles [D][L] in `grad`.
   void squash_gradient(
       const Saved<T>& saved, const History& history, int64_t t, int64_t tile, int64_t j, T* s,
       const T* grad) const {
     const int64_t dim = size().dim, count = dim * lanes();
-    T* grad_s = history.grad_s.get() + (t - 1) * all_tiles() + tile * tile_size() + j * count;
+    const int64_t at = (t - 1) * all_tiles() + tile * tile_size() + j * count;
     kernel.to_lanes(
         kStorage<T>, s_rows(saved, t, tile, j), size().columns(), rows_of(tile), dim, s);
-    kernel.squash_gradient(s, grad, 1, dim, grad_s);
-    if (!problem.over_inputs) return;
-    T* mean = history.mean.get() + (t - 1) * all_heads() + tile * head_size() + j * lanes();
-    std::fill_n(mean, lanes(), T(0));
-    for (int64_t n = 0; n < count; n++) {
-      mean[n % lanes()] += grad_s[n] * (s[n] - (bias ? bias[j * dim + n / lanes()] : T(0)));
-    }
+    if (problem.over_inputs) std::copy_n(s, count, history.mean.get() + at);
+    add_bias(j, s);
+    kernel.squash_gradient(s, grad, 1, dim, history.grad_s.get() + at);
   }
 
   // Gradients from grad_v [B][J][D] in the storage of the problem; the targets may be null.
@@ -229,7 +231,7 @@ struct FusedRouting {
       pass.grad_s = history.grad_s.get() + (t - 1) * all_tiles();
       if (problem.over_inputs) {
         pass.log_sum_exp = history.log_sum_exp.get() + (t - 1) * all_heads();
-        pass.mean = history.mean.get() + (t - 1) * all_heads();
+        pass.mean = history.mean.get() + (t - 1) * all_tiles();
       }
       if (keep && !detach && t >= first_pass) {
         pass.coefficients = coefficients.get() + 2 * (t - first_pass) * kept;

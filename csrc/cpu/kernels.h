@@ -10,15 +10,19 @@
 
 #include "storage.h"
 
+// These few functions are compiled with every instruction set's flags; inlined always, none of
+// their copies can be the one that the linker keeps for all.
+#define FASTCAPS_ALWAYS_INLINE inline __attribute__((always_inline))
+
 namespace fastcaps {
 
 struct Sizes {
   int64_t batch, inputs, in_dim, outputs, dim;
 
-  int64_t columns() const { return outputs * dim; }
+  FASTCAPS_ALWAYS_INLINE int64_t columns() const { return outputs * dim; }
 };
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FASTCAPS_ALWAYS_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- Fused: lanes are samples -------------------------------------------------------------
 
@@ -30,13 +34,13 @@ struct FusedProblem {
   const void* weight;  // [I][K][J][D]
   const T* prior;      // [I][J] or null
   bool over_inputs;
-  int64_t block;  // input capsules predicted at a time
-  int64_t slice;  // input capsules per partial sum, a multiple of block
-  int64_t tiles;  // divide_up(B, lanes)
+  int64_t block;     // input capsules predicted at a time
+  int64_t slice;     // input capsules per partial sum, a multiple of block
+  int64_t tiles;     // divide_up(B, lanes)
   const T* u_lanes;  // [tiles][I][K][L]: u packed for all passes, or null to pack it every time
 
-  int64_t blocks() const { return divide_up(size.inputs, block); }
-  int64_t slices() const { return divide_up(size.inputs, slice); }
+  FASTCAPS_ALWAYS_INLINE int64_t blocks() const { return divide_up(size.inputs, block); }
+  FASTCAPS_ALWAYS_INLINE int64_t slices() const { return divide_up(size.inputs, slice); }
 };
 
 // One pass over the input capsules. Tiles [tiles][J][D][L] unless said otherwise.
@@ -48,7 +52,7 @@ struct FusedPass {
   T* total;            // [slices][tiles][J][L], forward over inputs
   const T* log_sum_exp;  // [tiles][J][L], over inputs where it is known
   const T* grad_s;       // ds of this iteration, backward
-  const T* mean;         // [tiles][J][L]: ds . (s - bias), backward over inputs
+  const T* mean;         // sum of c u_hat, which is s without bias; backward over inputs
   T* coefficients;       // [blocks][tiles][J][block][L] or null: c, kept for the last pass
   T* logit_grads;        // the same of dl
 };
@@ -76,7 +80,7 @@ struct StoredProblem {
   bool over_inputs;
   int64_t slice;  // input capsules per partial sum
 
-  int64_t slices() const { return divide_up(size.inputs, slice); }
+  FASTCAPS_ALWAYS_INLINE int64_t slices() const { return divide_up(size.inputs, slice); }
 };
 
 // As FusedPass, with one number per sample instead of lanes.
@@ -88,7 +92,7 @@ struct StoredPass {
   T* total;              // [slices][B][J]
   const T* log_sum_exp;  // [B][J]
   const T* grad_s;       // [B][J][D]
-  const T* mean;         // [B][J]
+  const T* mean;         // [B][J][D]
 };
 
 template <class T>

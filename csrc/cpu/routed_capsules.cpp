@@ -29,7 +29,8 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
       routing.forward(u, saved, v_values.get());
       routing.kernel.narrow(storage_of(v), v_values.get(), v.numel(), v.mutable_data_ptr());
     } else {
-      const FusedRouting<T> routing(u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
+      const FusedRouting<T> routing(
+          u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
           prior_values.get(), iterations, over_inputs);
       routing.forward(u, saved, v.mutable_data_ptr());
     }
@@ -79,7 +80,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
       predict_all_gradient<T>(
           size, u, weight, kStorage<T>, grad_u_hat.get(), grad_u_data, grad_weight_data);
     } else {
-      const FusedRouting<T> routing(u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
+      const FusedRouting<T> routing(
+          u, size, storage_of(u), u.const_data_ptr(), weight.const_data_ptr(), bias_values.get(),
           prior_values.get(), iterations, over_inputs);
       routing.backward(
           u, saved, detach, grad.const_data_ptr(), grad_u_data, grad_weight_data, bias_target,

@@ -13,7 +13,7 @@ namespace fastcaps {
 // s and log-sum-exp of every iteration, saved for the backward pass.
 template <class T>
 struct Saved {
-  T* s;            // [R][B][J][D]
+  T* s;            // [R][B][J][D], without bias
   T* log_sum_exp;  // [R][B][J], over inputs
 };
 
@@ -78,7 +78,7 @@ struct StoredRouting {
     }
   }
 
-  // Adds the slices up, adds the bias, keeps s and squashes it into v.
+  // Adds the slices up, keeps s, and squashes s + bias into v.
   void finish(
       const StoredPass<T>& pass, const Saved<T>& saved, int64_t t, int64_t b, T* tile, T* v) const {
     const int64_t columns = size().columns(), outputs = size().outputs, dim = size().dim;
@@ -106,9 +106,7 @@ struct StoredRouting {
       } else if (pass.agreement) {
         scale = 1;
       }
-      for (int64_t d = 0; d < dim; d++) {
-        s_j[d] = s_j[d] * scale + (bias ? bias[j * dim + d] : T(0));
-      }
+      for (int64_t d = 0; d < dim; d++) s_j[d] *= scale;
       if (problem.over_inputs) {
         log_sum_exp(saved, t, b)[j] =
             online ? largest + std::log(total) : std::log(static_cast<T>(size().inputs));
@@ -117,12 +115,22 @@ struct StoredRouting {
     squash_sample(s_t, tile, v);
   }
 
-  // The J vectors of one sample, through a tile of D * L.
+  // Output capsules [j, j + count) of one sample, bias added, as a tile [D][L].
+  void load_sample(const T* s, int64_t j, int64_t count, T* tile) const {
+    const int64_t dim = size().dim;
+    kernel.to_lanes(kStorage<T>, s + j * dim, dim, count, dim, tile);
+    if (!bias) return;
+    for (int64_t d = 0; d < dim; d++) {
+      for (int64_t n = 0; n < count; n++) tile[d * kernel.lanes + n] += bias[(j + n) * dim + d];
+    }
+  }
+
+  // v = squash(s + bias) of one sample, through a tile of D * L.
   void squash_sample(const T* s, T* tile, T* v) const {
     const int64_t dim = size().dim, lanes = kernel.lanes;
     for (int64_t j = 0; j < size().outputs; j += lanes) {
       const int64_t count = std::min(lanes, size().outputs - j);
-      kernel.to_lanes(kStorage<T>, s + j * dim, dim, count, dim, tile);
+      load_sample(s, j, count, tile);
       kernel.squash(tile, 1, dim, tile);
       kernel.from_lanes(kStorage<T>, tile, count, dim, v + j * dim, dim);
     }
@@ -133,7 +141,7 @@ struct StoredRouting {
     T* grad_tile = tiles + dim * lanes;
     for (int64_t j = 0; j < size().outputs; j += lanes) {
       const int64_t count = std::min(lanes, size().outputs - j);
-      kernel.to_lanes(kStorage<T>, s + j * dim, dim, count, dim, tiles);
+      load_sample(s, j, count, tiles);
       kernel.to_lanes(kStorage<T>, grad + j * dim, dim, count, dim, grad_tile);
       kernel.squash_gradient(tiles, grad_tile, 1, dim, grad_tile);
       kernel.from_lanes(kStorage<T>, grad_tile, count, dim, grad_s + j * dim, dim);
@@ -154,20 +162,6 @@ struct StoredRouting {
     });
   }
 
-  // mean_j = ds_j . (s_j - bias_j) of iteration t.
-  void means(const Saved<T>& saved, int64_t t, const T* grad_s, T* mean) const {
-    for (int64_t b = 0; b < size().batch; b++) {
-      for (int64_t j = 0; j < size().outputs; j++) {
-        T total = 0;
-        for (int64_t d = 0; d < size().dim; d++) {
-          const int64_t n = j * size().dim + d;
-          total += grad_s[b * size().columns() + n] * (s(saved, t, b)[n] - (bias ? bias[n] : T(0)));
-        }
-        mean[b * size().outputs + j] = total;
-      }
-    }
-  }
-
   // Gradients from grad_v [B][J][D] as T. grad_bias [J][D] and grad_prior [I][J] may be null.
   void backward(
       const Tensor& like, const Saved<T>& saved, bool detach, const T* grad_v, Storage grad_storage,
@@ -175,7 +169,6 @@ struct StoredRouting {
     const int64_t batch = size().batch, columns = size().columns(), all = batch * columns;
     const int64_t R = iterations;
     Workspace<T> agreement(like, R * all), grad_s(like, R * all), grad_agreement(like, all);
-    Workspace<T> mean(like, R * batch * size().outputs);
     Workspace<T> sums(like, problem.slices() * all);
     agreements(saved, agreement.get());
     std::fill_n(grad_agreement.get(), all, T(0));
@@ -186,7 +179,7 @@ struct StoredRouting {
       pass.sums = sums.get();
       pass.log_sum_exp = problem.over_inputs ? log_sum_exp(saved, t, 0) : nullptr;
       pass.grad_s = grad_s.get() + (t - 1) * all;
-      pass.mean = mean.get() + (t - 1) * batch * size().outputs;
+      pass.mean = s(saved, t, 0);
     }
     const T* grad = grad_v;
     const int64_t last = detach ? R : 1;
@@ -195,7 +188,6 @@ struct StoredRouting {
       parallel_items<T>(batch, 2 * size().dim * kernel.lanes, [&](int64_t b, T* tiles) {
         squash_sample_gradient(s(saved, t, b), grad + b * columns, tiles, grad_s_t + b * columns);
       });
-      means(saved, t, grad_s_t, mean.get() + (t - 1) * batch * size().outputs);
       if (t == last) break;
       for_slices([&](int64_t sample, int64_t slice, T* scratch) {
         kernel.stored_backward(problem, passes[t - 1], sample, slice, scratch);

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import loop_over_samples
-from fastcaps.ops.gradients import accumulation_dtype, refuse_double_backward
+from fastcaps.ops.gradients import accumulation_dtype, keep_nothing, no_second_derivative
 
 __all__ = ["dynamic_routing"]
 
@@ -36,7 +36,8 @@ def dynamic_routing(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
-    v, _, _ = _forward(u_hat, bias, prior, iterations, over_inputs, detach_routing)
+    v: Tensor
+    v, _, _ = DynamicRouting.apply(u_hat, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 
@@ -78,22 +79,76 @@ def _fake_backward(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    u_hat, bias, prior, *ctx.options = inputs
-    _, s, log_sum_exp = output
-    ctx.mark_non_differentiable(s, log_sum_exp)
-    ctx.save_for_backward(u_hat, bias, prior, s, log_sum_exp)
+class DynamicRoutingBackward(torch.autograd.Function):
+    """grad_v [B, J, D] -> gradients of u_hat, bias and prior; empty where there is none."""
+
+    setup_context = staticmethod(keep_nothing)
+    backward = staticmethod(no_second_derivative("dynamic_routing"))
+
+    @staticmethod
+    def forward(
+        grad: Tensor,
+        u_hat: Tensor,
+        bias: Tensor | None,
+        prior: Tensor | None,
+        s: Tensor,
+        log_sum_exp: Tensor,
+        iterations: int,
+        softmax_over_inputs: bool,
+        detach_routing: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return _backward(
+            grad,
+            u_hat,
+            bias,
+            prior,
+            s,
+            log_sum_exp,
+            iterations,
+            softmax_over_inputs,
+            detach_routing,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        return loop_over_samples(DynamicRoutingBackward.apply)(info, in_dims, *args)
 
 
-def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    grads = _backward(grad, *ctx.saved_tensors, *ctx.options)
-    needed = ctx.needs_input_grad
-    return (
-        *(g if need else None for g, need in zip(grads, needed[:3], strict=True)),
-        None,
-        None,
-        None,
-    )
+class DynamicRouting(torch.autograd.Function):
+    """u_hat [B, I, J, D] -> v [B, J, D], and what is saved of every iteration."""
+
+    @staticmethod
+    def forward(
+        u_hat: Tensor,
+        bias: Tensor | None,
+        prior: Tensor | None,
+        iterations: int,
+        softmax_over_inputs: bool,
+        detach_routing: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return _forward(u_hat, bias, prior, iterations, softmax_over_inputs, detach_routing)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        u_hat, bias, prior, *ctx.options = inputs
+        _, s, log_sum_exp = output
+        ctx.mark_non_differentiable(s, log_sum_exp)
+        ctx.save_for_backward(u_hat, bias, prior, s, log_sum_exp)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        grads = DynamicRoutingBackward.apply(grad, *ctx.saved_tensors, *ctx.options)
+        needed = ctx.needs_input_grad
+        return (
+            *(g if need else None for g, need in zip(grads, needed[:3], strict=True)),
+            None,
+            None,
+            None,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        return loop_over_samples(DynamicRouting.apply)(info, in_dims, *args)
 
 
 if library.LOAD_ERROR is None:
@@ -102,10 +157,10 @@ if library.LOAD_ERROR is None:
     torch.library.register_fake("fastcaps::dynamic_routing", _fake)
     torch.library.register_fake("fastcaps::dynamic_routing_backward", _fake_backward)
     torch.library.register_autograd(
-        "fastcaps::dynamic_routing", _differentiate, setup_context=_setup_context
+        "fastcaps::dynamic_routing",
+        DynamicRouting.backward,
+        setup_context=DynamicRouting.setup_context,
     )
-    torch.library.register_vmap("fastcaps::dynamic_routing", loop_over_samples(_forward))
-    torch.library.register_vmap(
-        "fastcaps::dynamic_routing_backward", loop_over_samples(_backward)
+    torch.library.register_autograd(
+        "fastcaps::dynamic_routing_backward", DynamicRoutingBackward.backward
     )
-    refuse_double_backward("dynamic_routing")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
 
-__all__ = ["accumulation_dtype", "refuse_double_backward"]
+__all__ = ["accumulation_dtype", "keep_nothing", "no_second_derivative"]
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -14,8 +15,12 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def refuse_double_backward(operator: str) -> None:
-    """Give ``fastcaps::<operator>_backward`` a gradient that raises a clear error."""
+def keep_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """The ``setup_context`` of a gradient operator, which has no gradient of its own."""
+
+
+def no_second_derivative(operator: str) -> Callable[..., NoReturn]:
+    """The ``backward`` of the gradient of ``operator``: a clear error."""
 
     def backward(ctx: Any, *grads: Any) -> NoReturn:
         raise RuntimeError(
@@ -23,4 +28,4 @@ def refuse_double_backward(operator: str) -> None:
             'for second derivatives use backend="reference"'
         )
 
-    torch.library.register_autograd(f"fastcaps::{operator}_backward", backward)
+    return backward

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
-from fastcaps.ops.gradients import refuse_double_backward
+from fastcaps.ops.gradients import keep_nothing, no_second_derivative
 
 __all__ = ["prediction_vectors"]
 
@@ -19,7 +19,8 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
-    return _forward(u, weight)
+    u_hat: Tensor = PredictionVectors.apply(u, weight)
+    return u_hat
 
 
 def _fake(u: Tensor, weight: Tensor) -> Tensor:
@@ -36,24 +37,51 @@ def _fake_backward(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+class PredictionVectorsBackward(torch.autograd.Function):
+    """grad_u_hat [B, I, J, D] -> grad_u [B, I, K], grad_weight [I, K, J, D]; empty if not needed."""
+
+    setup_context = staticmethod(keep_nothing)
+    backward = staticmethod(no_second_derivative("prediction_vectors"))
+
+    @staticmethod
+    def forward(
+        grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+    ) -> tuple[Tensor, Tensor]:
+        return _backward(grad, u, weight, need_u, need_weight)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        return loop_over_samples(PredictionVectorsBackward.apply)(info, in_dims, *args)
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    need_u, need_weight = ctx.needs_input_grad
-    grad_u, grad_weight = _backward(grad, *ctx.saved_tensors, need_u, need_weight)
-    return grad_u if need_u else None, grad_weight if need_weight else None
+class PredictionVectors(torch.autograd.Function):
+    """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
 
+    @staticmethod
+    def forward(u: Tensor, weight: Tensor) -> Tensor:
+        return _forward(u, weight)
 
-def _vmap(
-    info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
-) -> tuple[Tensor, int]:
-    u_dim, weight_dim = in_dims
-    if weight_dim is not None or u_dim is None:
-        return loop_over_samples(_forward)(info, in_dims, u, weight)
-    u_hat = _forward(fold_into_batch(u, u_dim), weight)
-    return u_hat.unflatten(0, (info.batch_size, -1)), 0
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        need_u, need_weight = ctx.needs_input_grad
+        grad_u, grad_weight = PredictionVectorsBackward.apply(
+            grad, *ctx.saved_tensors, need_u, need_weight
+        )
+        return grad_u if need_u else None, grad_weight if need_weight else None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
+    ) -> tuple[Tensor, int]:
+        u_dim, weight_dim = in_dims
+        if weight_dim is not None or u_dim is None:
+            return loop_over_samples(PredictionVectors.apply)(info, in_dims, u, weight)
+        u_hat = PredictionVectors.apply(fold_into_batch(u, u_dim), weight)
+        return u_hat.unflatten(0, (info.batch_size, -1)), 0
 
 
 if library.LOAD_ERROR is None:
@@ -62,10 +90,10 @@ if library.LOAD_ERROR is None:
     torch.library.register_fake("fastcaps::prediction_vectors", _fake)
     torch.library.register_fake("fastcaps::prediction_vectors_backward", _fake_backward)
     torch.library.register_autograd(
-        "fastcaps::prediction_vectors", _differentiate, setup_context=_setup_context
+        "fastcaps::prediction_vectors",
+        PredictionVectors.backward,
+        setup_context=PredictionVectors.setup_context,
     )
-    torch.library.register_vmap("fastcaps::prediction_vectors", _vmap)
-    torch.library.register_vmap(
-        "fastcaps::prediction_vectors_backward", loop_over_samples(_backward)
+    torch.library.register_autograd(
+        "fastcaps::prediction_vectors_backward", PredictionVectorsBackward.backward
     )
-    refuse_double_backward("prediction_vectors")

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
-from fastcaps.ops.gradients import accumulation_dtype, refuse_double_backward
+from fastcaps.ops.gradients import accumulation_dtype, keep_nothing, no_second_derivative
 
 __all__ = ["routed_capsules"]
 
@@ -38,7 +38,10 @@ def routed_capsules(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
-    v, _, _ = _forward(u, weight, bias, prior, iterations, over_inputs, detach_routing)
+    v: Tensor
+    v, _, _ = RoutedCapsules.apply(
+        u, weight, bias, prior, iterations, over_inputs, detach_routing
+    )
     return v
 
 
@@ -84,39 +87,96 @@ def _fake_backward(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    u, weight, bias, prior, *ctx.options = inputs
-    _, s, log_sum_exp = output
-    ctx.mark_non_differentiable(s, log_sum_exp)
-    ctx.save_for_backward(u, weight, bias, prior, s, log_sum_exp)
+class RoutedCapsulesBackward(torch.autograd.Function):
+    """grad_v [B, J, D] -> gradients of u, weight, bias and prior; empty where there is none."""
+
+    setup_context = staticmethod(keep_nothing)
+    backward = staticmethod(no_second_derivative("routed_capsules"))
+
+    @staticmethod
+    def forward(
+        grad: Tensor,
+        u: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        prior: Tensor | None,
+        s: Tensor,
+        log_sum_exp: Tensor,
+        iterations: int,
+        softmax_over_inputs: bool,
+        detach_routing: bool,
+        need_u: bool,
+        need_weight: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _backward(
+            grad,
+            u,
+            weight,
+            bias,
+            prior,
+            s,
+            log_sum_exp,
+            iterations,
+            softmax_over_inputs,
+            detach_routing,
+            need_u,
+            need_weight,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        return loop_over_samples(RoutedCapsulesBackward.apply)(info, in_dims, *args)
 
 
-def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    needed = ctx.needs_input_grad
-    grads = _backward(grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1])
-    return (
-        *(g if need else None for g, need in zip(grads, needed[:4], strict=True)),
-        None,
-        None,
-        None,
-    )
+class RoutedCapsules(torch.autograd.Function):
+    """u [B, I, K], weight [I, K, J, D] -> v [B, J, D], and what is saved of every iteration."""
 
+    @staticmethod
+    def forward(
+        u: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        prior: Tensor | None,
+        iterations: int,
+        softmax_over_inputs: bool,
+        detach_routing: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return _forward(u, weight, bias, prior, iterations, softmax_over_inputs, detach_routing)
 
-def _vmap(
-    info: Any, in_dims: tuple[int | None, ...], u: Tensor, *parameters: Any
-) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
-    u_dim, *parameter_dims = in_dims
-    if u_dim is None or any(dim is not None for dim in parameter_dims):
-        return loop_over_samples(_forward)(info, in_dims, u, *parameters)
-    v, s, log_sum_exp = _forward(fold_into_batch(u, u_dim), *parameters)
-    samples = (info.batch_size, u.numel() // (info.batch_size * u.select(u_dim, 0)[0].numel()))
-    if log_sum_exp.dim() == 1:
-        return (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp), (0, 1, None)
-    return (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp.unflatten(1, samples)), (
-        0,
-        1,
-        1,
-    )
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        u, weight, bias, prior, *ctx.options = inputs
+        _, s, log_sum_exp = output
+        ctx.mark_non_differentiable(s, log_sum_exp)
+        ctx.save_for_backward(u, weight, bias, prior, s, log_sum_exp)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad
+        grads = RoutedCapsulesBackward.apply(
+            grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1]
+        )
+        return (
+            *(g if need else None for g, need in zip(grads, needed[:4], strict=True)),
+            None,
+            None,
+            None,
+        )
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], u: Tensor, *parameters: Any
+    ) -> tuple[Any, Any]:
+        u_dim, *parameter_dims = in_dims
+        if u_dim is None or any(dim is not None for dim in parameter_dims):
+            return loop_over_samples(RoutedCapsules.apply)(info, in_dims, u, *parameters)
+        v, s, log_sum_exp = RoutedCapsules.apply(fold_into_batch(u, u_dim), *parameters)
+        samples = (info.batch_size, v.shape[0] // info.batch_size)
+        over_inputs = log_sum_exp.dim() == 3
+        if over_inputs:
+            log_sum_exp = log_sum_exp.unflatten(1, samples)
+        outputs = (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp)
+        return outputs, (0, 1, 1 if over_inputs else None)
 
 
 if library.LOAD_ERROR is None:
@@ -125,10 +185,10 @@ if library.LOAD_ERROR is None:
     torch.library.register_fake("fastcaps::routed_capsules", _fake)
     torch.library.register_fake("fastcaps::routed_capsules_backward", _fake_backward)
     torch.library.register_autograd(
-        "fastcaps::routed_capsules", _differentiate, setup_context=_setup_context
+        "fastcaps::routed_capsules",
+        RoutedCapsules.backward,
+        setup_context=RoutedCapsules.setup_context,
     )
-    torch.library.register_vmap("fastcaps::routed_capsules", _vmap)
-    torch.library.register_vmap(
-        "fastcaps::routed_capsules_backward", loop_over_samples(_backward)
+    torch.library.register_autograd(
+        "fastcaps::routed_capsules_backward", RoutedCapsulesBackward.backward
     )
-    refuse_double_backward("routed_capsules")

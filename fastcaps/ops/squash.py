@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastcaps import reference
 from fastcaps.ops import library
-from fastcaps.ops.gradients import refuse_double_backward
+from fastcaps.ops.gradients import keep_nothing, no_second_derivative
 
 __all__ = ["squash"]
 
@@ -18,7 +18,8 @@ def squash(s: Tensor, *, backend: str) -> Tensor:
     """s [..., D] -> v [..., D] in the dtype of s."""
     if backend == "reference":
         return reference.squash(s)
-    return _forward(s)
+    v: Tensor = Squash.apply(s)
+    return v
 
 
 def _fake(s: Tensor) -> Tensor:
@@ -29,26 +30,48 @@ def _fake_backward(grad: Tensor, s: Tensor) -> Tensor:
     return torch.empty_like(s, memory_format=torch.contiguous_format)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+class SquashBackward(torch.autograd.Function):
+    """grad_v [..., D], s [..., D] -> grad_s."""
+
+    setup_context = staticmethod(keep_nothing)
+    backward = staticmethod(no_second_derivative("squash"))
+
+    @staticmethod
+    def forward(grad: Tensor, s: Tensor) -> Tensor:
+        return _backward(grad, s)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None], grad: Tensor, s: Tensor
+    ) -> tuple[Tensor, int]:
+        batched = [
+            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip((grad, s), in_dims, strict=True)
+        ]
+        grad_s: Tensor = SquashBackward.apply(*batched)
+        return grad_s, 0
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> Tensor:
-    return _backward(grad, *ctx.saved_tensors)
+class Squash(torch.autograd.Function):
+    """s [..., D] -> v [..., D]."""
 
+    @staticmethod
+    def forward(s: Tensor) -> Tensor:
+        return _forward(s)
 
-def _vmap(info: Any, in_dims: tuple[int], s: Tensor) -> tuple[Tensor, int]:
-    return _forward(s.movedim(in_dims[0], 0)), 0
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        grad_s: Tensor = SquashBackward.apply(grad, *ctx.saved_tensors)
+        return grad_s
 
-def _vmap_backward(
-    info: Any, in_dims: tuple[int | None, int | None], grad: Tensor, s: Tensor
-) -> tuple[Tensor, int]:
-    batched = [
-        x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-        for x, dim in zip((grad, s), in_dims, strict=True)
-    ]
-    return _backward(*batched), 0
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], s: Tensor) -> tuple[Tensor, int]:
+        v: Tensor = Squash.apply(s.movedim(in_dims[0], 0))
+        return v, 0
 
 
 if library.LOAD_ERROR is None:
@@ -57,8 +80,6 @@ if library.LOAD_ERROR is None:
     torch.library.register_fake("fastcaps::squash", _fake)
     torch.library.register_fake("fastcaps::squash_backward", _fake_backward)
     torch.library.register_autograd(
-        "fastcaps::squash", _differentiate, setup_context=_setup_context
+        "fastcaps::squash", Squash.backward, setup_context=Squash.setup_context
     )
-    torch.library.register_vmap("fastcaps::squash", _vmap)
-    torch.library.register_vmap("fastcaps::squash_backward", _vmap_backward)
-    refuse_double_backward("squash")
+    torch.library.register_autograd("fastcaps::squash_backward", SquashBackward.backward)

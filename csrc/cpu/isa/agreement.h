@@ -57,8 +57,9 @@ FASTCAPS_INLINE void predict(
 
 // Lanes are samples: predicts a block for output capsules [first, last) and takes its dots with
 // DOTS arrays vectors [J][D][L]. KEEP leaves the prediction vectors in the tile, which starts at
-// the first output capsule.
-template <class T, int NV, int K, int DOTS, bool KEEP>
+// the first output capsule. CENTERED takes the second dot of u_hat minus a third array, the mean
+// of u_hat: their difference is then exact where one coefficient is 1.
+template <class T, int NV, int K, int DOTS, bool KEEP, bool CENTERED>
 void predict_block(
     const T* u, const T* weight, int64_t count, int64_t block, int64_t in_dim, int64_t outputs,
     int64_t dim, int64_t first, int64_t last, const T* const* vectors, Prefetch prefetch, T* tile,
@@ -67,8 +68,9 @@ void predict_block(
   constexpr int DB = NV == 1 ? 8 : 4;
   const int64_t row_stride = outputs * dim;
   for (int64_t j = first; j < last; j++) {
-    const T* vectors_j[DOTS > 0 ? DOTS : 1];
-    FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) vectors_j[n] = vectors[n] + j * dim * lanes;
+    constexpr int kVectors = DOTS + (CENTERED ? 1 : 0);
+    const T* vectors_j[kVectors];
+    FASTCAPS_UNROLL for (int n = 0; n < kVectors; n++) vectors_j[n] = vectors[n] + j * dim * lanes;
     for (int64_t i = 0; i < count; i++) {
       const T* u_i = u + i * in_dim * lanes;
       const T* w = weight + i * in_dim * row_stride + j * dim;
@@ -82,7 +84,7 @@ void predict_block(
         }
       }
       prefetch.fetch(j * count + i, outputs * count);
-      Vec<T> sums[DOTS > 0 ? DOTS : 1][NV];
+      Vec<T> sums[DOTS][NV];
       FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) {
         FASTCAPS_UNROLL for (int v = 0; v < NV; v++) sums[n][v] = Vec<T>{};
       }
@@ -94,7 +96,10 @@ void predict_block(
           FASTCAPS_UNROLL for (int v = 0; v < NV; v++) {
             const int64_t at = (d + c) * lanes + v * width;
             FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) {
-              sums[n][v] += predicted[c][v] * load(vectors_j[n] + at);
+              const bool center = CENTERED && n == 1;
+              const Vec<T> x =
+                  center ? predicted[c][v] - load(vectors_j[kVectors - 1] + at) : predicted[c][v];
+              sums[n][v] += x * load(vectors_j[n] + at);
             }
             if constexpr (KEEP) store(u_hat + at, predicted[c][v]);
           }
@@ -113,7 +118,7 @@ void predict_block(
 }
 
 // Lanes are input capsules of one sample: dots of a given tile [J][D][L] with vectors [J][D].
-template <class T, int NV, int DOTS>
+template <class T, int NV, int DOTS, bool CENTERED>
 void agree(const T* tile, int64_t outputs, int64_t dim, const T* const* vectors, T* const* dots) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   for (int64_t j = 0; j < outputs; j++) {
@@ -122,7 +127,9 @@ void agree(const T* tile, int64_t outputs, int64_t dim, const T* const* vectors,
       FASTCAPS_UNROLL for (int v = 0; v < NV; v++) {
         const Vec<T> u_hat = load(tile + (j * dim + d) * lanes + v * width);
         FASTCAPS_UNROLL for (int n = 0; n < DOTS; n++) {
-          sums[n][v] += u_hat * vectors[n][j * dim + d];
+          const bool center = CENTERED && n == 1;
+          const Vec<T> x = center ? u_hat - vectors[DOTS][j * dim + d] : u_hat;
+          sums[n][v] += x * vectors[n][j * dim + d];
         }
       }
     }

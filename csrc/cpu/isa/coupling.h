@@ -103,18 +103,14 @@ void logit_gradients_over_outputs(
   }
 }
 
-// The same over inputs, where the mean [J][L] is ds . (s - bias).
+// The same over inputs, where a is centered already:  dl = c a.
 template <class T, int NV>
 void logit_gradients_over_inputs(
-    const T* coefficients, T* a, int64_t count, int64_t block, int64_t outputs, const T* mean) {
+    const T* coefficients, T* a, int64_t count, int64_t block, int64_t outputs) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   for (int64_t j = 0; j < outputs; j++) {
-    for (int v = 0; v < NV; v++) {
-      const Vec<T> mean_j = load(mean + j * lanes + v * width);
-      for (int64_t i = 0; i < count; i++) {
-        const int64_t at = (j * block + i) * lanes + v * width;
-        store(a + at, load(coefficients + at) * (load(a + at) - mean_j));
-      }
+    for (int64_t n = j * block * lanes; n < (j * block + count) * lanes; n += width) {
+      store(a + n, load(coefficients + n) * load(a + n));
     }
   }
 }

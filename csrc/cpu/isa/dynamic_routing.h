@@ -67,12 +67,15 @@ FASTCAPS_INLINE void agree_with_prior(
   constexpr int width = kWidth<T>, lanes = NV * width;
   const Sizes& size = p.size;
   const int64_t at = sample * size.columns();
-  if (with_logits) {
+  if (with_logits && p.over_inputs) {
+    const T* vectors[3] = {pass.agreement + at, pass.grad_s + at, pass.mean + at};
+    agree<T, NV, 2, true>(scratch.tile, size.outputs, size.dim, vectors, dots);
+  } else if (with_logits) {
     const T* vectors[2] = {pass.agreement + at, pass.grad_s + at};
-    agree<T, NV, 2>(scratch.tile, size.outputs, size.dim, vectors, dots);
+    agree<T, NV, 2, false>(scratch.tile, size.outputs, size.dim, vectors, dots);
   } else {
     const T* vectors[1] = {pass.agreement + at};
-    agree<T, NV, 1>(scratch.tile, size.outputs, size.dim, vectors, dots);
+    agree<T, NV, 1, false>(scratch.tile, size.outputs, size.dim, vectors, dots);
   }
   if (!p.prior) return;
   to_lanes<T, NV>(
@@ -213,7 +216,6 @@ template <class T, int NV>
 FASTCAPS_INLINE void couple_capsules(
     const StoredProblem<T>& p, const StoredPass<T>& pass, int64_t sample, Capsules capsules,
     bool with_logits, const StoredScratch<T, NV>& scratch, T* const* dots) {
-  constexpr int width = kWidth<T>, lanes = NV * width;
   agree_with_prior<T, NV>(p, pass, sample, capsules, with_logits, scratch, dots);
   softmax_of_sample<T, NV>(p, pass, sample, dots[0]);
   if (!with_logits) return;
@@ -221,13 +223,7 @@ FASTCAPS_INLINE void couple_capsules(
     logit_gradients_over_outputs<T, NV>(dots[0], dots[1], 1, 1, p.size.outputs);
     return;
   }
-  for (int64_t j = 0; j < p.size.outputs; j++) {
-    const T mean = pass.mean[sample * p.size.outputs + j];
-    for (int v = 0; v < NV; v++) {
-      const int64_t at = j * lanes + v * width;
-      store(dots[1] + at, load(dots[0] + at) * (load(dots[1] + at) - mean));
-    }
-  }
+  logit_gradients_over_inputs<T, NV>(dots[0], dots[1], 1, 1, p.size.outputs);
 }
 
 template <class T, int NV>

@@ -87,8 +87,7 @@ FASTCAPS_INLINE int64_t samples_in_tile(const FusedProblem<T>& p, int64_t tile) 
 
 // The block's u as lanes [count * K][L]: packed for the whole call, or now, into scratch.
 template <class T, int NV>
-FASTCAPS_INLINE const T* u_of(
-    const FusedProblem<T>& p, const Block<T>& block, int64_t tile, T* u) {
+FASTCAPS_INLINE const T* u_of(const FusedProblem<T>& p, const Block<T>& block, int64_t tile, T* u) {
   constexpr int64_t lanes = NV * kWidth<T>;
   if (p.u_lanes) return p.u_lanes + (tile * p.size.inputs + block.first) * p.size.in_dim * lanes;
   const int64_t row = p.size.inputs * p.size.in_dim;
@@ -105,8 +104,8 @@ FASTCAPS_INLINE Prefetch
 prefetch_for(const FusedProblem<T>& p, const Block<T>& block, int64_t part, int64_t parts) {
   if (block.first + 2 * p.block > p.size.inputs) return {nullptr, 0};
   const int64_t count = p.block * p.size.in_dim * p.size.columns();
-  const auto* next =
-      static_cast<const char*>(element<T>(p.storage, p.weight, (block.first + p.block) * (count / p.block)));
+  const auto* next = static_cast<const char*>(
+      element<T>(p.storage, p.weight, (block.first + p.block) * (count / p.block)));
   const auto* end = static_cast<const char*>(
       element<T>(p.storage, p.weight, (block.first + 2 * p.block) * (count / p.block)));
   const int64_t lines = (end - next) / 64, share = divide_up(lines, parts);
@@ -116,13 +115,13 @@ prefetch_for(const FusedProblem<T>& p, const Block<T>& block, int64_t part, int6
 
 // Logits of output capsules [first, last) into dots[0], with ds also a = u_hat . ds into dots[1].
 // KEEP leaves the prediction vectors in the tile.
-template <class T, int NV, int DOTS, bool KEEP>
+template <class T, int NV, int DOTS, bool KEEP, bool CENTERED = false>
 FASTCAPS_INLINE void agree_block(
     const FusedProblem<T>& p, const Block<T>& block, int64_t first, int64_t last, const T* u,
     const T* const* vectors, Prefetch prefetch, T* tile, T* const* dots) {
   const Sizes& size = p.size;
   const auto run = [&](auto in_dim) {
-    predict_block<T, NV, decltype(in_dim)::value, DOTS, KEEP>(
+    predict_block<T, NV, decltype(in_dim)::value, DOTS, KEEP, CENTERED>(
         u, block.weight, block.count, p.block, size.in_dim, size.outputs, size.dim, first, last,
         vectors, prefetch, tile, dots);
   };
@@ -146,35 +145,52 @@ FASTCAPS_INLINE void agree_block(
   }
 }
 
-// c into dots[0] and dl into dots[1], where all of the pass is known.
-template <class T, int NV, bool KEEP>
-void couple_block(
-    const FusedProblem<T>& p, const FusedPass<T>& pass, const Block<T>& block, const T* u,
-    int64_t tile, bool with_logits, Prefetch prefetch, T* u_hat, T* const* dots) {
+// c into dots[0] and dl into dots[1] of output capsules [first, last), where all of the pass is
+// known. SUM adds dl u_hat to `sums`.
+template <class T, int NV, bool SUM>
+FASTCAPS_INLINE void couple_outputs(
+    const FusedProblem<T>& p, const FusedPass<T>& pass, const Block<T>& block, int64_t first,
+    int64_t last, const T* u, int64_t tile, bool with_logits, Prefetch prefetch, T* u_hat,
+    T* const* dots, T* sums) {
   constexpr int64_t lanes = NV * kWidth<T>;
   const Sizes& size = p.size;
-  const int64_t at = tile * size.columns() * lanes, at_output = tile * size.outputs * lanes;
-  if (with_logits) {
-    const T* vectors[2] = {pass.agreement + at, pass.grad_s + at};
-    agree_block<T, NV, 2, KEEP>(
-        p, block, 0, size.outputs, u, vectors, prefetch, u_hat, dots);
-  } else {
+  const int64_t at = tile * size.columns() * lanes, count = block.count, outputs = last - first;
+  const int64_t from = first * p.block * lanes;
+  T *c = dots[0] + from, *dl = dots[1] + from;
+  if (!with_logits) {
     const T* vectors[1] = {pass.agreement + at};
-    agree_block<T, NV, 1, false>(
-        p, block, 0, size.outputs, u, vectors, prefetch, u_hat, dots);
+    agree_block<T, NV, 1, false>(p, block, first, last, u, vectors, prefetch, u_hat, dots);
+  } else if (p.over_inputs) {
+    const T* vectors[3] = {pass.agreement + at, pass.grad_s + at, pass.mean + at};
+    agree_block<T, NV, 2, SUM, true>(p, block, first, last, u, vectors, prefetch, u_hat, dots);
+  } else {
+    const T* vectors[2] = {pass.agreement + at, pass.grad_s + at};
+    agree_block<T, NV, 2, SUM>(p, block, first, last, u, vectors, prefetch, u_hat, dots);
   }
   if (p.over_inputs) {
-    softmax_over_inputs<T, NV>(
-        dots[0], block.count, p.block, size.outputs, pass.log_sum_exp + at_output);
+    const T* log_sum_exp = pass.log_sum_exp + (tile * size.outputs + first) * lanes;
+    softmax_over_inputs<T, NV>(c, count, p.block, outputs, log_sum_exp);
+    if (with_logits) logit_gradients_over_inputs<T, NV>(c, dl, count, p.block, outputs);
   } else {
-    softmax_over_outputs<T, NV>(dots[0], block.count, p.block, size.outputs);
+    softmax_over_outputs<T, NV>(c, count, p.block, outputs);
+    if (with_logits) logit_gradients_over_outputs<T, NV>(c, dl, count, p.block, outputs);
   }
-  if (!with_logits) return;
-  if (p.over_inputs) {
-    logit_gradients_over_inputs<T, NV>(
-        dots[0], dots[1], block.count, p.block, size.outputs, pass.mean + at_output);
-  } else {
-    logit_gradients_over_outputs<T, NV>(dots[0], dots[1], block.count, p.block, size.outputs);
+  if constexpr (SUM) {
+    T* target = sums + first * size.dim * lanes;
+    weighted_sum<T, NV>(u_hat, dl, count, p.block, outputs, size.dim, target);
+  }
+}
+
+// The same of all output capsules. Over inputs they do not compete, so they are taken one at a
+// time, whose tile stays in the nearest cache.
+template <class T, int NV, bool SUM>
+void couple_block(
+    const FusedProblem<T>& p, const FusedPass<T>& pass, const Block<T>& block, const T* u,
+    int64_t tile, bool with_logits, Prefetch prefetch, T* u_hat, T* const* dots, T* sums) {
+  const int64_t step = p.over_inputs ? 1 : p.size.outputs;
+  for (int64_t j = 0; j < p.size.outputs; j += step) {
+    couple_outputs<T, NV, SUM>(
+        p, pass, block, j, j + step, u, tile, with_logits, prefetch, u_hat, dots, sums);
   }
 }
 
@@ -183,7 +199,8 @@ FASTCAPS_INLINE void fill(T* target, int64_t count, T value) {
   for (int64_t n = 0; n < count; n++) target[n] = value;
 }
 
-// Calls visit(block, u, tile, prefetch) for every block of a slice and every tile, blocks outermost.
+// Calls visit(block, u, tile, prefetch) for every block of a slice and every tile, blocks
+// outermost.
 template <class T, int NV, class F>
 FASTCAPS_INLINE void for_blocks(
     const FusedProblem<T>& p, int64_t slice, int64_t tile, int64_t last_tile,
@@ -192,7 +209,9 @@ FASTCAPS_INLINE void for_blocks(
   for (int64_t first = slice * p.slice; first < end; first += p.block) {
     const Block<T> block = take_block<T, NV>(p, first, scratch);
     for (int64_t t = tile; t < last_tile; t++) {
-      visit(block, u_of<T, NV>(p, block, t, scratch.u), t, prefetch_for(p, block, t - tile, last_tile - tile));
+      visit(
+          block, u_of<T, NV>(p, block, t, scratch.u), t,
+          prefetch_for(p, block, t - tile, last_tile - tile));
     }
   }
 }
@@ -215,7 +234,8 @@ void fused_uniform(
   sums += slice * p.tiles * tile_size;
   fill(sums + tile * tile_size, (last_tile - tile) * tile_size, T(0));
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch,
+      [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         predict_sum<T, NV>(
             u, block.weight, block.count * p.size.in_dim, p.size.columns(), prefetch,
             sums + t * tile_size);
@@ -241,7 +261,8 @@ void fused_forward(
   }
   T* dots[1] = {scratch.dots};
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch,
+      [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         const T* vectors[1] = {pass.agreement + t * tile_size};
         T* target = sums + t * tile_size;
         if (!p.over_inputs) {
@@ -256,13 +277,11 @@ void fused_forward(
         for (int64_t j = 0; j < size.outputs; j++) {
           T* logits = dots[0] + j * p.block * lanes;
           T* target_j = target + j * size.dim * lanes;
-          agree_block<T, NV, 1, true>(
-              p, block, j, j + 1, u, vectors, prefetch, scratch.tile, dots);
+          agree_block<T, NV, 1, true>(p, block, j, j + 1, u, vectors, prefetch, scratch.tile, dots);
           online_softmax_over_inputs<T, NV>(
               logits, block.count, size.dim, lanes, largest + t * heads + j * lanes,
               total + t * heads + j * lanes, target_j);
-          weighted_sum<T, NV>(
-              scratch.tile, logits, block.count, p.block, 1, size.dim, target_j);
+          weighted_sum<T, NV>(scratch.tile, logits, block.count, p.block, 1, size.dim, target_j);
         }
       });
 }
@@ -275,11 +294,12 @@ void fused_coefficients(
   constexpr int64_t lanes = NV * kWidth<T>;
   const FusedScratch<T, NV> scratch(p, 0, memory);
   const Sizes& size = p.size;
-  T* dots[1] = {scratch.dots};
+  T* dots[2] = {scratch.dots, scratch.dots};
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch,
+      [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         couple_block<T, NV, false>(
-            p, pass, block, u, t, false, prefetch, scratch.tile, dots);
+            p, pass, block, u, t, false, prefetch, scratch.tile, dots, nullptr);
         for (int64_t i = 0; i < block.count; i++) {
           // Gather this capsule's coefficients [J][L], then lay them out by sample.
           T* heads = scratch.tile;
@@ -320,15 +340,14 @@ void fused_backward(
   T* sums = pass.sums + slice * p.tiles * tile_size;
   fill(sums + tile * tile_size, (last_tile - tile) * tile_size, T(0));
   for_blocks<T, NV>(
-      p, slice, tile, last_tile, scratch, [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
+      p, slice, tile, last_tile, scratch,
+      [&](const Block<T>& block, const T* u, int64_t t, Prefetch prefetch) {
         const int64_t at = kept_at(p, block.first, t, lanes);
         T* dots[2] = {
             pass.coefficients ? pass.coefficients + at : scratch.dots,
             pass.logit_grads ? pass.logit_grads + at : scratch.dots + kept};
-        couple_block<T, NV, true>(p, pass, block, u, t, true, prefetch, scratch.tile, dots);
-        weighted_sum<T, NV>(
-            scratch.tile, dots[1], block.count, p.block, size.outputs, size.dim,
-            sums + t * tile_size);
+        couple_block<T, NV, true>(
+            p, pass, block, u, t, true, prefetch, scratch.tile, dots, sums + t * tile_size);
       });
 }
 
@@ -357,7 +376,7 @@ FASTCAPS_INLINE int64_t block_terms(
     } else {
       for (int n = 0; n < 2; n++) dots[n] = scratch.coefficients + recomputed++ * kept;
       couple_block<T, NV, false>(
-          p, pass, block, u, tile, g.with_logits, {}, scratch.tile, dots);
+          p, pass, block, u, tile, g.with_logits, {}, scratch.tile, dots, nullptr);
     }
     terms[count++] = {dots[0], pass.grad_s + at};
     if (!g.with_logits) continue;
@@ -435,7 +454,8 @@ void fused_gradients(
     const int64_t samples = samples_in_tile<T, NV>(p, tile);
     const T* u = u_of<T, NV>(p, block, tile, scratch.u);
     fill(scratch.grad_u, block.count * size.in_dim * lanes, T(0));
-    const int64_t term_count = block_terms<T, NV>(p, g, block, tile, u, scratch, terms, logit_grads);
+    const int64_t term_count =
+        block_terms<T, NV>(p, g, block, tile, u, scratch, terms, logit_grads);
     if (g.grad_prior && g.with_logits) {
       for (int64_t t = 0; t < passes; t++) {
         add_grad_prior<T, NV>(p, block, logit_grads[t], g.grad_prior);
@@ -460,8 +480,8 @@ void fused_gradients(
           if (g.grad_weight) {
             from_lanes<T, NV>(grad, samples, columns, scratch.grad_rows, padded_chunk);
             accumulate_grad_weight<T, NV>(
-                u + capsule * lanes, scratch.grad_rows, padded_chunk, samples, size.in_dim,
-                columns, padded, scratch.grad_weight + capsule * padded + j * size.dim);
+                u + capsule * lanes, scratch.grad_rows, padded_chunk, samples, size.in_dim, columns,
+                padded, scratch.grad_weight + capsule * padded + j * size.dim);
           }
         }
       }

@@ -56,8 +56,8 @@ FASTCAPS_INLINE V maximum(V a, V b) {
   return a > b ? a : b;
 }
 
-// exp(x) for x <= 0, relative error 1e-7 + 3e-9 |x| (float), 4e-16 (double). Below the smallest normal
-// number the result stays there instead of reaching 0; NaN gives NaN.
+// exp(x) for x <= 0, relative error 1e-7 + 3e-9 |x| (float), 4e-16 (double). Below the smallest
+// normal number the result stays there instead of reaching 0; NaN gives NaN.
 FASTCAPS_INLINE Vec<float> exp_nonpositive(Vec<float> x) {
   typedef int32_t Bits __attribute__((vector_size(FASTCAPS_VECTOR_BYTES)));
   x = maximum(broadcast(-87.0f), x);

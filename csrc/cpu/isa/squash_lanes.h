@@ -52,13 +52,13 @@ void squash_gradient_lanes(const T* s, const T* grad_v, int64_t dim, T* grad_s) 
       dot += load(s + d * lanes) * inverse * load(grad_v + d * lanes);
     }
     const Vec<T> denominator = inverse * inverse + n;
-    const Vec<T> along = root == 0 ? Vec<T>{}
-                                   : (inverse * inverse - n) * inverse /
-                                         (root * denominator * denominator) * dot * inverse;
+    // Along x = s / scale, not along s: its coefficient cannot underflow.
+    const Vec<T> ratio = (inverse * inverse - n) / (denominator * denominator);
+    const Vec<T> along = root == 0 ? Vec<T>{} : ratio * (dot / root) * inverse;
     const Vec<T> factor = root * inverse / denominator;
     for (int64_t d = 0; d < dim; d++) {
-      const Vec<T> grad = factor * load(grad_v + d * lanes) + along * load(s + d * lanes);
-      store(grad_s + d * lanes, grad);
+      const Vec<T> x = load(s + d * lanes) * inverse;
+      store(grad_s + d * lanes, factor * load(grad_v + d * lanes) + along * x);
     }
   }
 }
