@@ -55,7 +55,9 @@ def wanted_nvcc() -> str | None:
         raise BuildError(f"FASTCAPS_CUDA: expected auto, 0 or 1, got {choice!r}")
     nvcc = None if choice == "0" else find_nvcc()
     if choice == "1" and nvcc is None:
-        raise BuildError("FASTCAPS_CUDA=1 needs nvcc, which is neither in CUDA_HOME/bin nor on PATH")
+        raise BuildError(
+            "FASTCAPS_CUDA=1 needs nvcc, which is neither in CUDA_HOME/bin nor on PATH"
+        )
     return nvcc
 
 

@@ -39,7 +39,9 @@ def check_like(name: str, value: Tensor, other_name: str, other: Tensor) -> None
     if value.dtype != other.dtype:
         raise TypeError(f"{name}: expected {other.dtype} like {other_name}, got {value.dtype}")
     if value.device != other.device:
-        raise ValueError(f"{name}: expected device {other.device} like {other_name}, got {value.device}")
+        raise ValueError(
+            f"{name}: expected device {other.device} like {other_name}, got {value.device}"
+        )
 
 
 def check_shape(name: str, value: Tensor, expected: tuple[Size, ...]) -> None:
@@ -73,16 +75,11 @@ def check_softmax_over(value: object) -> None:
         raise ValueError(f'softmax_over: expected "outputs" or "inputs", got {value!r}')
 
 
-def cast_for_autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The tensors in autocast's dtype where autocast is on for their device, else as they are."""
-    first = next(tensor for tensor in tensors if tensor is not None)
-    if not _autocast_is_on(first):
-        return tensors
-    dtype = torch.get_autocast_dtype(first.device.type)
-    return tuple(
-        tensor.to(dtype) if tensor is not None and tensor.dtype != torch.float64 else tensor
-        for tensor in tensors
-    )
+def cast_for_autocast(tensor: Tensor) -> Tensor:
+    """The tensor in autocast's dtype where autocast is on for its device, float64 as it is."""
+    if tensor.dtype == torch.float64 or not _autocast_is_on(tensor):
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(tensor.device.type))
 
 
 def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:

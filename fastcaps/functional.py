@@ -111,7 +111,7 @@ def dynamic_routing(
         Output capsules ``v`` [B, N_out, D_out], lengths in [0, 1).
     """
     arguments.check_tensor("u_hat", u_hat)
-    (u_hat,) = arguments.cast_for_autocast(u_hat)
+    u_hat = arguments.cast_for_autocast(u_hat)
     arguments.check_shape("u_hat", u_hat, ("B", "N_in", "N_out", "D_out"))
     _check_iteration_options(iterations, softmax_over, detach_routing)
     _, inputs, outputs, dim = u_hat.shape
@@ -193,7 +193,7 @@ def coupling_coefficients(
 def _check_capsules(u: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     arguments.check_tensor("u", u)
     arguments.check_tensor("weight", weight)
-    u, weight = arguments.cast_for_autocast(u, weight)
+    u, weight = arguments.cast_for_autocast(u), arguments.cast_for_autocast(weight)
     arguments.check_like("weight", weight, "u", u)
     arguments.check_shape("u", u, ("B", "N_in", "D_in"))
     arguments.check_shape("weight", weight, (u.shape[1], u.shape[2], "N_out", "D_out"))
@@ -229,7 +229,7 @@ def _check_parameter(
     if value is None:
         return None
     arguments.check_tensor(name, value)
-    (value,) = arguments.cast_for_autocast(value)
+    value = arguments.cast_for_autocast(value)
     arguments.check_like(name, value, like_name, like)
     arguments.check_shape(name, value, shape)
     return value

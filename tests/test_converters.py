@@ -31,7 +31,7 @@ PREDICTIONS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("ahead", [(), (1,), (1, 1)])
-def test_every_layout_predicts_the_same(layout: str, ahead: tuple[int, ...]):
+def test_every_layout_predicts_the_same(layout: str, ahead: tuple[int, ...]) -> None:
     weight = torch.randn(SHAPES[layout])
     u = torch.randn(2, I, K)
     converted = convert_weight(weight.reshape(*ahead, *weight.shape), layout, out_capsules=J)
@@ -42,7 +42,7 @@ def test_every_layout_predicts_the_same(layout: str, ahead: tuple[int, ...]):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("named", [True, False])
-def test_load_fills_the_layer(layout: str, named: bool):
+def test_load_fills_the_layer(layout: str, named: bool) -> None:
     layer = CapsuleLinear(I, K, J, D, dtype=torch.float64)
     parameter = layer.weight
     weight = torch.randn(1, *SHAPES[layout])
@@ -52,13 +52,13 @@ def test_load_fills_the_layer(layout: str, named: bool):
     torch.testing.assert_close(layer.weight.detach(), expected)
 
 
-def test_sizes_of_one_in_the_layer_are_kept():
+def test_sizes_of_one_in_the_layer_are_kept() -> None:
     layer = CapsuleLinear(1, K, J, D)
     load_weight(layer, torch.randn(1, J, D, K), "IJDK")
     load_weight(layer, torch.randn(1, 1, J, D, K), "IJDK")
 
 
-def test_ambiguous_sizes_ask_for_the_layout():
+def test_ambiguous_sizes_ask_for_the_layout() -> None:
     layer = CapsuleLinear(I, 4, J, 4)
     with pytest.raises(ValueError, match=r"^layout: .* JIKD and JIDK fit; name one of IKJD"):
         load_weight(layer, torch.randn(J, I, 4, 4))
@@ -78,7 +78,7 @@ def test_ambiguous_sizes_ask_for_the_layout():
 )
 def test_sizes_that_do_not_fit_are_refused(
     shape: tuple[int, ...], layout: str | None, message: str
-):
+) -> None:
     with pytest.raises(ValueError, match=message):
         load_weight(CapsuleLinear(I, K, J, D), torch.zeros(shape), layout)
 
@@ -98,12 +98,12 @@ def test_sizes_that_do_not_fit_are_refused(
 )
 def test_convert_refuses_bad_arguments(
     arguments: tuple[Any, str, Any], error: type[Exception], message: str
-):
+) -> None:
     weight, layout, out_capsules = arguments
     with pytest.raises(error, match=message):
         convert_weight(weight, layout, out_capsules=out_capsules)
 
 
-def test_load_refuses_another_module():
+def test_load_refuses_another_module() -> None:
     with pytest.raises(TypeError, match=r"^layer: expected a CapsuleLinear, got Linear"):
         load_weight(torch.nn.Linear(2, 3), torch.zeros(2, 3))  # type: ignore[arg-type]

@@ -28,24 +28,24 @@ def capsules(lengths: torch.Tensor = LENGTHS, dim: int = 4) -> torch.Tensor:
     [INDICES, INDICES.to(torch.uint8), MULTI_HOT, MULTI_HOT.bool(), MULTI_HOT.long()],
     ids=["indices", "uint8 indices", "float labels", "bool labels", "int labels"],
 )
-def test_margin_loss_is_equation_4(target: torch.Tensor):
+def test_margin_loss_is_equation_4(target: torch.Tensor) -> None:
     torch.testing.assert_close(MarginLoss(reduction="none")(capsules(), target), EXPECTED)
 
 
 @pytest.mark.parametrize(("reduction", "terms"), [("mean", 6), ("batchmean", 2), ("sum", 1)])
-def test_reductions(reduction: Any, terms: int):
+def test_reductions(reduction: Any, terms: int) -> None:
     loss = MarginLoss(reduction=reduction)(capsules(), INDICES)
     torch.testing.assert_close(loss, EXPECTED.sum() / terms)
 
 
-def test_several_classes_present_at_once():
+def test_several_classes_present_at_once() -> None:
     target = torch.tensor([[1, 1, 0], [0, 0, 0]])
     loss = MarginLoss(reduction="none")(capsules(), target)
     torch.testing.assert_close(loss[0, 1], torch.tensor(0.6**2))
     torch.testing.assert_close(loss[1, 1], torch.tensor(0.0))
 
 
-def test_unknown_labels_do_not_count():
+def test_unknown_labels_do_not_count() -> None:
     target = torch.tensor([[1.0, -1, 0], [-1, 1, -1]])
     v = capsules().requires_grad_()
     loss = MarginLoss()(v, target)
@@ -57,7 +57,7 @@ def test_unknown_labels_do_not_count():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "batchmean", "sum"])
-def test_nothing_known_costs_nothing(reduction: Any):
+def test_nothing_known_costs_nothing(reduction: Any) -> None:
     v = capsules().requires_grad_()
     loss = MarginLoss(reduction=reduction)(v, torch.full((2, 3), -1))
     (gradient,) = torch.autograd.grad(loss, v)
@@ -66,7 +66,7 @@ def test_nothing_known_costs_nothing(reduction: Any):
     assert MarginLoss(reduction=reduction)(v[:0], INDICES[:0]) == 0
 
 
-def test_class_weights_multiply_and_follow_the_module():
+def test_class_weights_multiply_and_follow_the_module() -> None:
     loss = MarginLoss(class_weights=[0.5, 2, 1], reduction="none")
     weights = torch.tensor([0.5, 2, 1])
     torch.testing.assert_close(loss(capsules(), INDICES), EXPECTED * weights)
@@ -75,7 +75,7 @@ def test_class_weights_multiply_and_follow_the_module():
     torch.testing.assert_close(copy.deepcopy(loss).class_weights, weights.double())
 
 
-def test_class_weights_are_a_copy():
+def test_class_weights_are_a_copy() -> None:
     weights = torch.ones(3)
     loss = MarginLoss(class_weights=weights)
     weights.zero_()
@@ -84,7 +84,7 @@ def test_class_weights_are_a_copy():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-4])
-def test_gradient_is_finite_at_and_near_zero(dtype: torch.dtype, scale: float):
+def test_gradient_is_finite_at_and_near_zero(dtype: torch.dtype, scale: float) -> None:
     v = (capsules() * scale).to(dtype).requires_grad_()
     (gradient,) = torch.autograd.grad(MarginLoss()(v, INDICES), v)
     assert gradient.isfinite().all()
@@ -92,19 +92,19 @@ def test_gradient_is_finite_at_and_near_zero(dtype: torch.dtype, scale: float):
         assert not gradient.any()
 
 
-def test_gradient_checks_in_float64():
+def test_gradient_checks_in_float64() -> None:
     v = capsules().double().requires_grad_()
     assert torch.autograd.gradcheck(lambda v: MarginLoss()(v, INDICES), v)
 
 
-def test_half_types_are_computed_in_float32():
+def test_half_types_are_computed_in_float32() -> None:
     v = capsules().to(torch.bfloat16)
     loss = MarginLoss()(v, INDICES)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, MarginLoss()(v.float(), INDICES))
 
 
-def test_nan_stays_in_its_sample():
+def test_nan_stays_in_its_sample() -> None:
     v = capsules()
     v[0, 0, 0] = float("nan")
     loss = MarginLoss(reduction="none")(v, INDICES)
@@ -113,7 +113,7 @@ def test_nan_stays_in_its_sample():
 
 
 @pytest.mark.parametrize("target", [INDICES, MULTI_HOT])
-def test_losses_compile_without_graph_breaks(target: torch.Tensor):
+def test_losses_compile_without_graph_breaks(target: torch.Tensor) -> None:
     def loss(v: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         kept = mask_capsules(v, target)
         return MarginLoss()(v, target) + ReconstructionLoss()(kept, torch.zeros(2, 12))
@@ -138,7 +138,7 @@ def test_losses_compile_without_graph_breaks(target: torch.Tensor):
 )
 def test_margin_loss_refuses_bad_options(
     options: dict[str, Any], error: type[Exception], message: str
-):
+) -> None:
     with pytest.raises(error, match=message):
         MarginLoss(**options)
 
@@ -156,13 +156,13 @@ def test_margin_loss_refuses_bad_options(
         (torch.full((2, 3), torch.nan), ValueError, "^target: expected labels 1, 0 or -1, got nan"),
     ],
 )
-def test_bad_targets_are_refused(target: Any, error: type[Exception], message: str):
+def test_bad_targets_are_refused(target: Any, error: type[Exception], message: str) -> None:
     for function in (MarginLoss(), mask_capsules):
         with pytest.raises(error, match=message):
             function(capsules(), target)
 
 
-def test_margin_loss_refuses_bad_capsules():
+def test_margin_loss_refuses_bad_capsules() -> None:
     with pytest.raises(ValueError, match=r"^v: expected shape \[B, N_out, D_out\].* got \[2, 3\]"):
         MarginLoss()(LENGTHS, INDICES)
     with pytest.raises(ValueError, match=r"^v: expected 2 capsules.* got shape \[2, 3, 4\]"):
@@ -179,7 +179,9 @@ def test_margin_loss_refuses_bad_capsules():
     ],
     ids=["indices", "labels", "longest", "threshold"],
 )
-def test_mask_keeps_only_the_present_classes(options: dict[str, Any], kept: list[list[int]]):
+def test_mask_keeps_only_the_present_classes(
+    options: dict[str, Any], kept: list[list[int]]
+) -> None:
     v = capsules().requires_grad_()
     masked = mask_capsules(v, **options)
     mask = torch.tensor(kept)[..., None].float()
@@ -188,13 +190,13 @@ def test_mask_keeps_only_the_present_classes(options: dict[str, Any], kept: list
     torch.testing.assert_close(gradient, mask.expand_as(v))
 
 
-def test_mask_keeps_nan_out_of_other_capsules():
+def test_mask_keeps_nan_out_of_other_capsules() -> None:
     v = capsules()
     v[0, 1] = float("nan")
     assert mask_capsules(v, INDICES).isfinite().all()
 
 
-def test_mask_refuses_bad_options():
+def test_mask_refuses_bad_options() -> None:
     with pytest.raises(ValueError, match=r"^threshold: expected .* \[0, 1\], got 2"):
         mask_capsules(capsules(), threshold=2)
     with pytest.raises(ValueError, match=r"^threshold: expected None where a target is given"):
@@ -204,7 +206,7 @@ def test_mask_refuses_bad_options():
 @pytest.mark.parametrize(
     ("reduction", "expected"), [("batchmean", 10.0), ("mean", 2.5), ("none", [4.0, 16.0])]
 )
-def test_reconstruction_loss(reduction: Any, expected: Any):
+def test_reconstruction_loss(reduction: Any, expected: Any) -> None:
     image = torch.zeros(2, 1, 2, 2)
     reconstruction = torch.tensor([[1.0] * 4, [2.0] * 4])
     loss = ReconstructionLoss(reduction)(reconstruction, image)
@@ -212,7 +214,7 @@ def test_reconstruction_loss(reduction: Any, expected: Any):
 
 
 @pytest.mark.parametrize("reduction", ["batchmean", "mean"])
-def test_reconstruction_of_nothing_costs_nothing(reduction: Any):
+def test_reconstruction_of_nothing_costs_nothing(reduction: Any) -> None:
     assert ReconstructionLoss(reduction)(torch.zeros(0, 4), torch.zeros(0, 2, 2)) == 0
 
 
@@ -227,17 +229,17 @@ def test_reconstruction_of_nothing_costs_nothing(reduction: Any):
 )
 def test_reconstruction_loss_refuses_bad_images(
     image: torch.Tensor, error: type[Exception], message: str
-):
+) -> None:
     with pytest.raises(error, match=message):
         ReconstructionLoss()(torch.zeros(2, 4), image)
 
 
-def test_reconstruction_loss_refuses_an_unknown_reduction():
+def test_reconstruction_loss_refuses_an_unknown_reduction() -> None:
     with pytest.raises(ValueError, match=r"^reduction: expected one of mean, batchmean, none, got"):
         ReconstructionLoss("sum")  # type: ignore[arg-type]
 
 
-def test_repr_shows_the_options():
+def test_repr_shows_the_options() -> None:
     assert repr(MarginLoss(class_weights=[1, 2])) == (
         "MarginLoss(m_plus=0.9, m_minus=0.1, absent_weight=0.5, reduction='mean', 2 weights)"
     )

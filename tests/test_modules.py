@@ -26,7 +26,7 @@ def input_capsules(batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, SIZES["in_capsules"], SIZES["in_dim"], generator=generator)
 
 
-def test_primary_capsules_keep_the_channels_of_a_capsule_together():
+def test_primary_capsules_keep_the_channels_of_a_capsule_together() -> None:
     layer = PrimaryCapsules(2, capsules=3, dim=4, kernel_size=3, stride=2, padding=1)
     x = torch.randn(2, 2, 7, 9)
     maps = layer.conv(x)
@@ -49,12 +49,12 @@ def test_primary_capsules_keep_the_channels_of_a_capsule_together():
         {"kernel_size": 2, "dilation": 3, "bias": False},
     ],
 )
-def test_primary_capsules_tell_their_number(options: dict[str, Any]):
+def test_primary_capsules_tell_their_number(options: dict[str, Any]) -> None:
     layer = PrimaryCapsules(1, capsules=2, dim=3, **options)
     assert layer.output_capsules(11, 8) == layer(torch.zeros(1, 1, 11, 8)).shape[1]
 
 
-def test_primary_capsules_refuse_an_input_smaller_than_the_kernel():
+def test_primary_capsules_refuse_an_input_smaller_than_the_kernel() -> None:
     with pytest.raises(ValueError, match=r"height, width: expected .* got 2 x 9"):
         PrimaryCapsules(1, 2, 3, kernel_size=3).output_capsules(2, 9)
 
@@ -64,7 +64,7 @@ def test_primary_capsules_refuse_an_input_smaller_than_the_kernel():
 @pytest.mark.parametrize("detach_routing", [False, True])
 def test_linear_is_the_reference(
     softmax_over: str, parameters: dict[str, bool], detach_routing: bool
-):
+) -> None:
     layer = linear(
         iterations=2, softmax_over=softmax_over, detach_routing=detach_routing, **parameters
     )
@@ -92,7 +92,7 @@ def test_linear_is_the_reference(
 )
 def test_initial_sums_are_neither_tiny_nor_saturated(
     softmax_over: str, smallest: float, sizes: tuple[int, int, int, int]
-):
+) -> None:
     torch.manual_seed(0)
     layer = CapsuleLinear(*sizes, softmax_over=softmax_over)
     u = nn.functional.normalize(torch.randn(4, *sizes[:2]), dim=-1) / 2
@@ -102,7 +102,7 @@ def test_initial_sums_are_neither_tiny_nor_saturated(
 
 
 @pytest.mark.parametrize("softmax_over", ["outputs", "inputs"])
-def test_the_initialisation_trains(softmax_over: str):
+def test_the_initialisation_trains(softmax_over: str) -> None:
     torch.manual_seed(0)
     u = nn.functional.normalize(torch.randn(32, 20, 8), dim=-1) * 0.3
     wanted = torch.eye(4)[torch.arange(32) % 4]
@@ -117,7 +117,7 @@ def test_the_initialisation_trains(softmax_over: str):
     assert (predicted == wanted.argmax(1)).float().mean() > 0.9
 
 
-def test_reset_parameters_starts_afresh():
+def test_reset_parameters_starts_afresh() -> None:
     layer = linear(bias=True, prior=True)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -127,7 +127,7 @@ def test_reset_parameters_starts_afresh():
     torch.testing.assert_close(layer.state_dict(), linear(bias=True, prior=True).state_dict())
 
 
-def test_state_dict_pickle_and_deepcopy_keep_the_result():
+def test_state_dict_pickle_and_deepcopy_keep_the_result() -> None:
     layer = linear(bias=True, prior=True, softmax_over="inputs")
     u = input_capsules()
     loaded = linear(bias=True, prior=True, softmax_over="inputs")
@@ -139,7 +139,7 @@ def test_state_dict_pickle_and_deepcopy_keep_the_result():
     assert set(linear().state_dict()) == {"weight"}
 
 
-def test_dtype_and_device_reach_every_parameter(device: torch.device):
+def test_dtype_and_device_reach_every_parameter(device: torch.device) -> None:
     layer = linear(bias=True, prior=True, dtype=torch.float64, device=device)
     primary = PrimaryCapsules(1, 2, 3, 2, dtype=torch.float64, device=device)
     for parameter in (*layer.parameters(), *primary.parameters()):
@@ -149,7 +149,7 @@ def test_dtype_and_device_reach_every_parameter(device: torch.device):
 
 
 @pytest.mark.parametrize("batch", [0, 1, 3])
-def test_batch_of_any_size(batch: int):
+def test_batch_of_any_size(batch: int) -> None:
     assert linear()(input_capsules(batch)).shape == (batch, 4, 5)
     assert PrimaryCapsules(1, 2, 3, 2)(torch.zeros(batch, 1, 4, 4)).shape == (batch, 18, 3)
 
@@ -160,7 +160,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(primary, CapsuleLinear(primary.output_capsules(7, 7), 3, 4, 5, bias=True))
 
 
-def test_compiles_without_graph_breaks():
+def test_compiles_without_graph_breaks() -> None:
     model = network()
     compiled = torch.compile(model, fullgraph=True)
     x = torch.randn(2, 1, 7, 7, requires_grad=True)
@@ -170,7 +170,7 @@ def test_compiles_without_graph_breaks():
     torch.testing.assert_close(actual, expected)
 
 
-def test_exports_for_any_batch():
+def test_exports_for_any_batch() -> None:
     model = network()
     batch = torch.export.Dim("batch")
     exported = torch.export.export(model, (torch.randn(2, 1, 7, 7),), dynamic_shapes=({0: batch},))
@@ -178,12 +178,12 @@ def test_exports_for_any_batch():
     torch.testing.assert_close(exported.module()(x), model(x))
 
 
-def test_autocast_runs_in_its_dtype():
+def test_autocast_runs_in_its_dtype() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert network()(torch.randn(2, 1, 7, 7)).dtype == torch.bfloat16
 
 
-def test_repr_shows_sizes_and_changed_options():
+def test_repr_shows_sizes_and_changed_options() -> None:
     assert repr(linear()) == (
         "CapsuleLinear(in_capsules=6, in_dim=3, out_capsules=4, out_dim=5, iterations=3, "
         "softmax_over='outputs')"
@@ -198,7 +198,7 @@ def test_repr_shows_sizes_and_changed_options():
 
 @pytest.mark.parametrize("name", [*SIZES, "iterations"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (2.0, TypeError), (True, TypeError)])
-def test_linear_refuses_bad_sizes(name: str, value: Any, error: type[Exception]):
+def test_linear_refuses_bad_sizes(name: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"^{name}: expected "):
         linear(**{name: value})
 
@@ -213,7 +213,9 @@ def test_linear_refuses_bad_sizes(name: str, value: Any, error: type[Exception])
         ({"backend": "quick"}, ValueError, "^backend: expected one of .* got 'quick'"),
     ],
 )
-def test_linear_refuses_bad_options(options: dict[str, Any], error: type[Exception], message: str):
+def test_linear_refuses_bad_options(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         linear(**options)
 
@@ -236,7 +238,7 @@ def test_linear_refuses_bad_options(options: dict[str, Any], error: type[Excepti
 )
 def test_primary_capsules_refuse_bad_options(
     options: dict[str, Any], error: type[Exception], message: str
-):
+) -> None:
     with pytest.raises(error, match=message):
         PrimaryCapsules(**{"in_channels": 1, "capsules": 2, "dim": 3, "kernel_size": 3, **options})
 
@@ -250,7 +252,7 @@ def test_primary_capsules_refuse_bad_options(
         ([1.0], TypeError, r"^u: expected a torch.Tensor, got list"),
     ],
 )
-def test_linear_refuses_bad_inputs(u: Any, error: type[Exception], message: str):
+def test_linear_refuses_bad_inputs(u: Any, error: type[Exception], message: str) -> None:
     for method in (linear(), linear().coupling_coefficients):
         with pytest.raises(error, match=message):
             method(u)
@@ -264,11 +266,11 @@ def test_linear_refuses_bad_inputs(u: Any, error: type[Exception], message: str)
         (None, TypeError, "^x: expected a torch.Tensor, got NoneType"),
     ],
 )
-def test_primary_capsules_refuse_bad_inputs(x: Any, error: type[Exception], message: str):
+def test_primary_capsules_refuse_bad_inputs(x: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         PrimaryCapsules(1, 2, 3, 3)(x)
 
 
-def test_a_named_backend_that_cannot_run_says_so():
+def test_a_named_backend_that_cannot_run_says_so() -> None:
     with pytest.raises(BackendError, match="backend 'cuda' cannot run routed_capsules"):
         linear(backend="cuda")(input_capsules())

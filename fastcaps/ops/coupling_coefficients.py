@@ -51,6 +51,4 @@ def _fake(
 if library.LOAD_ERROR is None:
     _forward = torch.ops.fastcaps.coupling_coefficients.default
     torch.library.register_fake("fastcaps::coupling_coefficients", _fake)
-    torch.library.register_vmap(
-        "fastcaps::coupling_coefficients", loop_over_samples(_forward)
-    )
+    torch.library.register_vmap("fastcaps::coupling_coefficients", loop_over_samples(_forward))

@@ -38,7 +38,7 @@ def _fake_backward(
 
 
 class PredictionVectorsBackward(torch.autograd.Function):
-    """grad_u_hat [B, I, J, D] -> grad_u [B, I, K], grad_weight [I, K, J, D]; empty if not needed."""
+    """grad_u_hat [B, I, J, D] -> gradients of u and weight; empty where not needed."""
 
     setup_context = staticmethod(keep_nothing)
     backward = staticmethod(no_second_derivative("prediction_vectors"))

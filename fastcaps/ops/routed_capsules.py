@@ -39,9 +39,7 @@ def routed_capsules(
         )
     over_inputs = softmax_over == "inputs"
     v: Tensor
-    v, _, _ = RoutedCapsules.apply(
-        u, weight, bias, prior, iterations, over_inputs, detach_routing
-    )
+    v, _, _ = RoutedCapsules.apply(u, weight, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 

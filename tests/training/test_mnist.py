@@ -84,7 +84,7 @@ def sizes(digits: Digits) -> list[int]:
     return [len(part) for part in (digits.train, digits.validation, digits.test)]
 
 
-def test_a_file_is_loaded_and_split(tiny: Digits):
+def test_a_file_is_loaded_and_split(tiny: Digits) -> None:
     assert sizes(tiny) == [48, 16, 20]
     both = torch.cat([tiny.train.images, tiny.validation.images]).flatten(1)
     assert set(map(tuple, both.tolist())) == {
@@ -92,7 +92,7 @@ def test_a_file_is_loaded_and_split(tiny: Digits):
     }
 
 
-def test_scikit_learns_digits_are_drawn_like_mnists():
+def test_scikit_learns_digits_are_drawn_like_mnists() -> None:
     pytest.importorskip("sklearn")
     digits = load_digits(BUNDLED, 0.1)
     assert sizes(digits) == [
@@ -106,7 +106,7 @@ def test_scikit_learns_digits_are_drawn_like_mnists():
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason=f"needs {MNIST.name} in ../shared/data")
-def test_mnist_is_loaded():
+def test_mnist_is_loaded() -> None:
     digits = load_digits(str(MNIST), 0.05)
     assert sizes(digits) == [
         57000,
@@ -130,7 +130,7 @@ def test_mnist_is_loaded():
         ({"test_labels": np.array([None] * 20)}, "cannot be read"),
     ],
 )
-def test_a_bad_array_is_refused(tmp_path: Path, changed: dict[str, Any], message: str):
+def test_a_bad_array_is_refused(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     contents = {k: v for k, v in {**arrays(), **changed}.items() if v is not None}
     np.savez(tmp_path / "bad.npz", **contents)
     with pytest.raises(InputError, match=f"^data: .*{message}"):
@@ -138,13 +138,13 @@ def test_a_bad_array_is_refused(tmp_path: Path, changed: dict[str, Any], message
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, 30_000])
-def test_a_file_cut_off_anywhere_is_refused(archive: Path, kept: int):
+def test_a_file_cut_off_anywhere_is_refused(archive: Path, kept: int) -> None:
     archive.write_bytes(archive.read_bytes()[:kept])
     with pytest.raises(InputError, match=r"^data: .*tiny.npz cannot be read, perhaps it is cut"):
         load_digits(str(archive), 0.25)
 
 
-def test_a_damaged_file_is_refused(archive: Path):
+def test_a_damaged_file_is_refused(archive: Path) -> None:
     contents = bytearray(archive.read_bytes())
     contents[20_000:20_100] = bytes(100)
     archive.write_bytes(contents)
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_refused(archive: Path):
         load_digits(str(archive), 0.25)
 
 
-def test_other_files_are_refused(tmp_path: Path):
+def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^data: expected an npz file with .*there is no file"):
         load_digits(str(tmp_path / "none.npz"), 0.25)
     np.save(tmp_path / "one.npy", np.zeros(3))
@@ -160,12 +160,12 @@ def test_other_files_are_refused(tmp_path: Path):
         load_digits(str(tmp_path / "one.npy"), 0.25)
 
 
-def test_nothing_left_to_train_on_is_refused(archive: Path):
+def test_nothing_left_to_train_on_is_refused(archive: Path) -> None:
     with pytest.raises(InputError, match=r"^validation_fraction: expected less than all 64"):
         load_digits(str(archive), 0.999)
 
 
-def test_shift_moves_and_fills_with_zeros():
+def test_shift_moves_and_fills_with_zeros() -> None:
     images = torch.randint(1, 256, (25, 28, 28), dtype=torch.uint8)
     by = torch.cartesian_prod(torch.arange(-2, 3), torch.arange(-2, 3))
     for image, (down, right), moved in zip(images, by.tolist(), shift(images, by), strict=True):
@@ -181,7 +181,7 @@ def numbered(count: int) -> Images:
     return Images(images, torch.arange(count))
 
 
-def test_batches_hold_every_image_once_in_an_order_of_their_own():
+def test_batches_hold_every_image_once_in_an_order_of_their_own() -> None:
     batches = Batches(numbered(10), batch_size=4, seed=0)
     epochs = [[labels.tolist() for _, labels in batches] for _ in range(2)]
     for epoch in epochs:
@@ -193,7 +193,7 @@ def test_batches_hold_every_image_once_in_an_order_of_their_own():
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2, 3])
-def test_batches_can_be_taken_up_anywhere(tiny: Digits, batch: int):
+def test_batches_can_be_taken_up_anywhere(tiny: Digits, batch: int) -> None:
     def collect(batches: Batches, epochs: int) -> list[torch.Tensor]:
         return [images for _ in range(epochs) for images, _ in batches]
 
@@ -205,13 +205,13 @@ def test_batches_can_be_taken_up_anywhere(tiny: Digits, batch: int):
         assert torch.equal(a, b)
 
 
-def test_in_order_batches_hold_everything():
+def test_in_order_batches_hold_everything() -> None:
     batches = InOrder(numbered(10), 4)
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert len(batches) == 3
 
 
-def test_it_learns_digits(tmp_path: Path):
+def test_it_learns_digits(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     digits = load_digits(BUNDLED, 0.1)
     result = run(digits, tmp_path, settings=replace(SETTINGS, lr_decay=0.7, batch_size=64))
@@ -247,7 +247,7 @@ def assert_same(actual: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("save_seconds", [0.0, 60.0])
 def test_a_stopped_run_ends_as_if_it_had_not_been(
     tiny: Digits, tmp_path: Path, uninterrupted: dict[str, Any], save_seconds: float
-):
+) -> None:
     out = tmp_path / "stopped"
     for step in (0, 1, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 2):
         with pytest.raises(Stop):
@@ -281,7 +281,7 @@ mnist.train(digits, settings, Path(sys.argv[2]), 2, device="cpu", save_seconds=0
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with SIGKILL")
 def test_a_run_killed_while_it_writes_ends_as_if_it_had_not_been(
     archive: Path, tiny: Digits, tmp_path: Path, uninterrupted: dict[str, Any]
-):
+) -> None:
     out = tmp_path / "killed"
     search = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
     # Writes: settings, two steps, log, best, last, then the same of the second epoch.
@@ -297,7 +297,7 @@ def test_a_run_killed_while_it_writes_ends_as_if_it_had_not_been(
     assert_same(final_state(out), uninterrupted)
 
 
-def test_a_finished_run_can_be_made_longer_but_not_shorter(tiny: Digits, tmp_path: Path):
+def test_a_finished_run_can_be_made_longer_but_not_shorter(tiny: Digits, tmp_path: Path) -> None:
     run(tiny, tmp_path / "longer", epochs=1)
     assert run(tiny, tmp_path / "longer", epochs=1).epochs == 1
     assert run(tiny, tmp_path / "longer", epochs=2).epochs == 2
@@ -307,7 +307,7 @@ def test_a_finished_run_can_be_made_longer_but_not_shorter(tiny: Digits, tmp_pat
         run(tiny, tmp_path / "longer", epochs=1)
 
 
-def test_a_folder_of_another_run_is_refused(tiny: Digits, tmp_path: Path):
+def test_a_folder_of_another_run_is_refused(tiny: Digits, tmp_path: Path) -> None:
     run(tiny, tmp_path, epochs=1)
     with pytest.raises(InputError, match=r"^out: .* lr is 0.003 there and 0.1 here; seed is"):
         run(tiny, tmp_path, settings=replace(SETTINGS, lr=0.1, seed=3))
@@ -321,12 +321,12 @@ def test_a_folder_of_another_run_is_refused(tiny: Digits, tmp_path: Path):
         run(tiny, tmp_path)
 
 
-def test_a_file_in_place_of_the_folder_is_refused(tiny: Digits, archive: Path):
+def test_a_file_in_place_of_the_folder_is_refused(tiny: Digits, archive: Path) -> None:
     with pytest.raises(InputError, match=r"^out: .* cannot be made a folder"):
         run(tiny, archive)
 
 
-def test_a_damaged_checkpoint_is_refused(tiny: Digits, tmp_path: Path):
+def test_a_damaged_checkpoint_is_refused(tiny: Digits, tmp_path: Path) -> None:
     run(tiny, tmp_path, epochs=1)
     path = tmp_path / LAST
     path.write_bytes(path.read_bytes()[:1000])
@@ -342,7 +342,7 @@ def test_a_damaged_checkpoint_is_refused(tiny: Digits, tmp_path: Path):
         evaluate(path, tiny)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(tiny: Digits, tmp_path: Path):
+def test_a_checkpoint_that_would_run_code_is_refused(tiny: Digits, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "code": Path}, tmp_path / "code.ckpt")
     with pytest.raises(InputError, match=r"^checkpoint: .*code.ckpt cannot be read"):
         evaluate(tmp_path / "code.ckpt", tiny)
@@ -362,25 +362,25 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny: Digits, tmp_path: Pat
         ({"validation_fraction": 1}, r"^validation_fraction: expected a number in \(0, 1\), got 1"),
     ],
 )
-def test_bad_settings_are_refused(options: dict[str, Any], message: str):
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Settings(**options)
 
 
 @pytest.mark.parametrize("changes", [{"precision": "bf16-mixed"}, {"precision": "64-true"}])
-def test_other_precisions_train(tiny: Digits, tmp_path: Path, changes: dict[str, Any]):
+def test_other_precisions_train(tiny: Digits, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = run(tiny, tmp_path, epochs=1, settings=replace(SETTINGS, **changes))
     assert 0 <= result.test_error <= 1
 
 
-def test_the_compiled_network_trains_to_the_same_checkpoint(tiny: Digits, tmp_path: Path):
+def test_the_compiled_network_trains_to_the_same_checkpoint(tiny: Digits, tmp_path: Path) -> None:
     run(tiny, tmp_path / "compiled", epochs=1, settings=replace(SETTINGS, compile=True))
     run(tiny, tmp_path / "eager", epochs=1)
     compiled, eager = (final_state(tmp_path / name) for name in ("compiled", "eager"))
     torch.testing.assert_close(compiled["state_dict"], eager["state_dict"], rtol=1e-3, atol=1e-3)
 
 
-def test_the_command_trains_and_evaluates(archive: Path, tmp_path: Path):
+def test_the_command_trains_and_evaluates(archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     common = ["--data", str(archive), "--device", "cpu", "--no-progress"]
     trained = CliRunner().invoke(
@@ -405,7 +405,7 @@ def test_the_command_trains_and_evaluates(archive: Path, tmp_path: Path):
 )
 def test_the_command_tells_bad_input_in_one_line(
     archive: Path, tmp_path: Path, arguments: list[str], message: str
-):
+) -> None:
     given = [str(archive) if argument == "TINY" else argument for argument in arguments]
     result = CliRunner().invoke(app, [*given, "--device", "cpu", "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
