@@ -106,4 +106,4 @@ def test_convert_refuses_bad_arguments(
 
 def test_load_refuses_another_module() -> None:
     with pytest.raises(TypeError, match=r"^layer: expected a CapsuleLinear, got Linear"):
-        load_weight(torch.nn.Linear(2, 3), torch.zeros(2, 3))  # type: ignore[arg-type]
+        load_weight(torch.nn.Linear(2, 3), torch.zeros(2, 3))

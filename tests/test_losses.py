@@ -236,7 +236,7 @@ def test_reconstruction_loss_refuses_bad_images(
 
 def test_reconstruction_loss_refuses_an_unknown_reduction() -> None:
     with pytest.raises(ValueError, match=r"^reduction: expected one of mean, batchmean, none, got"):
-        ReconstructionLoss("sum")  # type: ignore[arg-type]
+        ReconstructionLoss("sum")
 
 
 def test_repr_shows_the_options() -> None:
