@@ -31,10 +31,10 @@ struct FusedRouting {
         kernel(kernels<T>(size.batch)) {
     const int64_t one = size.columns() * kernel.lanes * static_cast<int64_t>(sizeof(T));
     while (problem.block < 8 && 2 * problem.block * one <= kTileBytes) problem.block *= 2;
-    // Slices depend on the shape alone: 64 capsules, fewer where there are few.
-    const int64_t wanted = std::min<int64_t>(64, divide_up(size.inputs, 16));
-    problem.slice = divide_up(wanted, problem.block) * problem.block;
     problem.tiles = divide_up(size.batch, kernel.lanes);
+    // Slices depend on the shape alone: up to 64 capsules, fewer where that leaves few work items.
+    const int64_t wanted = std::min<int64_t>(64, size.inputs * problem.tiles / 32);
+    problem.slice = divide_up(std::max<int64_t>(wanted, 1), problem.block) * problem.block;
     pack_u(like);
   }
 
@@ -72,7 +72,8 @@ struct FusedRouting {
   // work(slice, first tile, last tile, scratch)
   template <class F>
   void for_slices(const F& work) const {
-    const int64_t together = tiles_together(problem.tiles, problem.slices());
+    const int64_t together = tiles_together(
+        problem.tiles, problem.slices(), 2 * tile_size() * static_cast<int64_t>(sizeof(T)));
     const int64_t groups = divide_up(problem.tiles, std::max<int64_t>(together, 1));
     parallel_items<T>(
         problem.slices() * groups, kernel.fused_scratch(problem, 0), [&](int64_t item, T* scratch) {

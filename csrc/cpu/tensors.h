@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -105,11 +106,12 @@ void parallel_items(int64_t count, int64_t scratch_size, const F& work) {
   });
 }
 
-// Tiles per work item: as many as there can be while every thread still has several items, since
-// tiles of one item share the weights in cache.
-inline int64_t tiles_together(int64_t tiles, int64_t slices) {
+// Tiles per work item. Tiles of one item share the weights in cache, so they are many, as long as
+// every thread still has several items and the sums of all tiles stay in a private cache.
+inline int64_t tiles_together(int64_t tiles, int64_t slices, int64_t bytes_per_tile) {
+  constexpr int64_t kPrivateCache = 512 * 1024;
   const int64_t wanted = 4 * static_cast<int64_t>(torch::stable::get_num_threads());
-  int64_t together = tiles;
+  int64_t together = std::min(tiles, std::max<int64_t>(1, kPrivateCache / bytes_per_tile));
   while (together > 1 && slices * divide_up(tiles, together) < wanted) {
     together = divide_up(together, 2);
   }
