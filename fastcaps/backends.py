@@ -58,10 +58,16 @@ BACKENDS: dict[str, Callable[[str, Tensor], str | None]] = {
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
-def why_not(backend: str, operator: str, tensor: Tensor) -> str | None:
-    """None if ``backend`` can run ``operator`` on tensors like this one, else the reason."""
+def why_not(
+    backend: str, operator: str, tensor: Tensor, *, origin: str = "backend"
+) -> str | None:
+    """None if ``backend`` can run ``operator`` on tensors like this one, else the reason.
+
+    Raises:
+        ValueError: ``backend`` is not the name of a backend; ``origin`` is named in the message.
+    """
     if backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)} or None, got {backend!r}")
+        raise ValueError(f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}")
     return BACKENDS[backend](operator, tensor)
 
 
@@ -73,11 +79,12 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor) -> str:
         BackendError: ``backend`` was named and cannot run this call.
     """
     named = ENVIRONMENT_CHOICE if backend is None else backend
+    origin = "FASTCAPS_BACKEND" if backend is None else "backend"
     if named is None:
         return next(name for name, can_run in BACKENDS.items() if not can_run(operator, tensor))
-    reason = why_not(named, operator, tensor)
+    reason = why_not(named, operator, tensor, origin=origin)
     if reason is not None:
-        raise BackendError(f"backend {named!r} cannot run {operator}: {reason}")
+        raise BackendError(f"{origin} {named!r} cannot run {operator}: {reason}")
     return named
 
 

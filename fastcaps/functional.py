@@ -4,7 +4,7 @@ Shapes use B for the batch, I = N_in and K = D_in for the input capsules and the
 J = N_out and D = D_out for the output capsules. All tensors of a call share one device and
 one floating dtype; sums, logits, softmax and squash are computed in float32 (float64 for
 float64) and results come back in the dtype of the first argument. Under autocast the
-arguments are cast to its dtype first (float64 excepted).
+arguments are cast to its dtype first (float64 and :func:`squash` excepted).
 
 Every function takes ``backend``: None for the fastest that can run the call, or one of
 "cuda", "triton", "cpu", "reference", which then runs or raises
@@ -108,7 +108,7 @@ def dynamic_routing(
         backend: see :mod:`fastcaps.functional`.
 
     Returns:
-        Output capsules ``v`` [B, N_out, D_out], lengths in [0, 1).
+        Output capsules ``v`` [B, N_out, D_out], lengths between 0 and 1.
     """
     arguments.check_tensor("u_hat", u_hat)
     u_hat = arguments.cast_for_autocast(u_hat)
@@ -148,7 +148,7 @@ def routed_capsules(
         backend: see :mod:`fastcaps.functional`.
 
     Returns:
-        Output capsules ``v`` [B, N_out, D_out], lengths in [0, 1).
+        Output capsules ``v`` [B, N_out, D_out], lengths between 0 and 1.
     """
     u, weight = _check_capsules(u, weight)
     bias, prior = _check_routing_options(

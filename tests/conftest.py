@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+# Threads that wait without spinning: tests start many small parallel regions, and on a busy
+# machine a spinning thread keeps the one it waits for from running.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 
 from fastcaps.backends import BACKENDS, why_not

@@ -16,7 +16,8 @@ Tensor coupling_coefficients(
   with_compute_type(u, [&, &s = s, &log_sum_exp = log_sum_exp](auto zero) {
     using T = decltype(zero);
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
-    const Parameter<T> bias_values(bias), prior_values(prior);
+    const Parameter<T> bias_values(bias);
+    const Prior<T> prior_values(prior, size, over_inputs);
     if (small_batch<T>(size)) {
       Workspace<T> u_hat(u, size.batch * size.inputs * size.columns());
       predict_all<T>(size, u, weight, kStorage<T>, u_hat.get());

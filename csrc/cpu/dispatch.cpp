@@ -1,6 +1,8 @@
 // Chooses the instruction set once, by what the processor and the system support.
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 #include "kernels.h"
 
@@ -22,6 +24,17 @@ namespace {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
 
+const char* name_of(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kAvx2:
+      return "avx2";
+    default:
+      return "portable";
+  }
+}
+
 Isa best_isa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -38,10 +51,15 @@ Isa best_isa() {
 Isa chosen_isa() {
   const Isa best = best_isa();
   const char* asked = std::getenv("FASTCAPS_CPU_ISA");
-  if (asked == nullptr) return best;
-  if (std::strcmp(asked, "portable") == 0) return Isa::kPortable;
-  if (std::strcmp(asked, "avx2") == 0 && best == Isa::kAvx512) return Isa::kAvx2;
-  return best;
+  if (asked == nullptr || *asked == '\0') return best;
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (std::strcmp(asked, name_of(isa)) != 0) continue;
+    if (isa <= best) return isa;
+    throw std::runtime_error(
+        std::string("FASTCAPS_CPU_ISA=") + asked + ": this processor goes up to " + name_of(best));
+  }
+  throw std::runtime_error(
+      std::string("FASTCAPS_CPU_ISA: expected portable, avx2 or avx512, got ") + asked);
 }
 
 Isa isa() {
@@ -59,16 +77,7 @@ const Kernels<T>& fitting(const Kernels<T>& narrow, const Kernels<T>& wide, int6
 
 }  // namespace
 
-const char* instruction_set() {
-  switch (isa()) {
-    case Isa::kAvx512:
-      return "avx512";
-    case Isa::kAvx2:
-      return "avx2";
-    default:
-      return "portable";
-  }
-}
+const char* instruction_set() { return name_of(isa()); }
 
 template <>
 const Kernels<float>& kernels<float>(int64_t rows) {

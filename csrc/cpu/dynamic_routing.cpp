@@ -31,7 +31,8 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing(
     const Tensor log_sum_exp = over_inputs
                                    ? new_sums<T>(u_hat, {iterations, size.batch, size.outputs})
                                    : new_sums<T>(u_hat, {0});
-    const Parameter<T> bias_values(bias), prior_values(prior);
+    const Parameter<T> bias_values(bias);
+    const Prior<T> prior_values(prior, size, over_inputs);
     const StoredRouting<T> routing(
         size, storage_of(u_hat), u_hat.const_data_ptr(), bias_values.get(), prior_values.get(),
         iterations, over_inputs);
@@ -54,7 +55,6 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing_backward(
   check_options(size, u_hat, bias, prior, iterations);
   check_shape("grad", grad, {size.batch, size.outputs, size.dim});
   check_like("grad", grad, u_hat);
-  check_shape("s", s, {iterations, size.batch, size.outputs, size.dim});
   const Tensor grad_u_hat = torch::stable::empty_like(u_hat);
   const Tensor grad_bias =
       bias ? new_tensor(u_hat, {size.outputs, size.dim}) : new_tensor(u_hat, {0});
@@ -62,7 +62,9 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing_backward(
       prior ? new_tensor(u_hat, {size.inputs, size.outputs}) : new_tensor(u_hat, {0});
   with_compute_type(u_hat, [&](auto zero) {
     using T = decltype(zero);
-    const Parameter<T> bias_values(bias), prior_values(prior);
+    check_saved<T>(s, log_sum_exp, size, iterations, over_inputs);
+    const Parameter<T> bias_values(bias);
+    const Prior<T> prior_values(prior, size, over_inputs);
     const StoredRouting<T> routing(
         size, storage_of(u_hat), u_hat.const_data_ptr(), bias_values.get(), prior_values.get(),
         iterations, over_inputs);

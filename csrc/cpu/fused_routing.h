@@ -19,8 +19,10 @@ struct FusedRouting {
   static constexpr int64_t kTileBytes = 512 * 1024;
   // u is packed for all passes up to this, or up to a fiftieth of u_hat.
   static constexpr int64_t kPackedBytes = 16 * 1024 * 1024;
+  // Partial sums stay below this, or below a 64th of u_hat.
+  static constexpr int64_t kPartialBytes = 16 * 1024 * 1024;
   // Coefficients are kept between backward passes up to this; beyond, they are computed again.
-  static constexpr int64_t kKeptBytes = 40 * 1024 * 1024;
+  static constexpr int64_t kKeptBytes = 32 * 1024 * 1024;
 
   FusedRouting(
       const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight,
@@ -32,9 +34,13 @@ struct FusedRouting {
     const int64_t one = size.columns() * kernel.lanes * static_cast<int64_t>(sizeof(T));
     while (problem.block < 8 && 2 * problem.block * one <= kTileBytes) problem.block *= 2;
     problem.tiles = divide_up(size.batch, kernel.lanes);
-    // Slices depend on the shape alone: up to 64 capsules, fewer where that leaves few work items.
+    // Slices depend on the shape alone: up to 64 capsules, fewer where that leaves few work items,
+    // more where their partial sums would take over 16 MiB.
     const int64_t wanted = std::min<int64_t>(64, size.inputs * problem.tiles / 32);
-    problem.slice = divide_up(std::max<int64_t>(wanted, 1), problem.block) * problem.block;
+    const int64_t bytes = size.inputs * all_tiles() * static_cast<int64_t>(sizeof(T));
+    const int64_t least = std::min(divide_up(bytes, kPartialBytes), int64_t{64});
+    const int64_t slice = std::max({wanted, least, int64_t{1}});
+    problem.slice = divide_up(slice, problem.block) * problem.block;
     pack_u(like);
   }
 
@@ -45,7 +51,7 @@ struct FusedRouting {
                        size().in_dim * 50 <= size().columns();
     if (!small) return;
     packed.emplace(like, count);
-    parallel_items<T>(problem.tiles, 0, [&](int64_t tile, T*) {
+    parallel_items<T>(problem.tiles, row, 0, [&](int64_t tile, T*) {
       kernel.fused_pack(problem, tile, packed->get());
     });
     problem.u_lanes = packed->get();
@@ -76,7 +82,8 @@ struct FusedRouting {
         problem.tiles, problem.slices(), 2 * tile_size() * static_cast<int64_t>(sizeof(T)));
     const int64_t groups = divide_up(problem.tiles, std::max<int64_t>(together, 1));
     parallel_items<T>(
-        problem.slices() * groups, kernel.fused_scratch(problem, 0), [&](int64_t item, T* scratch) {
+        problem.slices() * groups, together * problem.slice * size().in_dim * tile_size(),
+        kernel.fused_scratch(problem, 0), [&](int64_t item, T* scratch) {
           const int64_t first = item % groups * together;
           work(item / groups, first, std::min(first + together, problem.tiles), scratch);
         });
@@ -87,7 +94,8 @@ struct FusedRouting {
   void for_heads(int64_t tiles, const F& work) const {
     const int64_t outputs = size().outputs;
     parallel_items<T>(
-        problem.tiles * outputs, tiles * size().dim * lanes(),
+        problem.tiles * outputs, (problem.slices() + 4) * size().dim * lanes(),
+        tiles * size().dim * lanes(),
         [&](int64_t item, T* scratch) { work(item / outputs, item % outputs, scratch); });
   }
 
@@ -107,8 +115,10 @@ struct FusedRouting {
     FusedPass<T> pass{};
     pass.agreement = agreement.get();
     pass.sums = partials.sums.get();
-    pass.largest = partials.online.get();
-    pass.total = partials.online.get() + problem.slices() * all_heads();
+    if (problem.over_inputs) {
+      pass.largest = partials.online.get();
+      pass.total = partials.online.get() + problem.slices() * all_heads();
+    }
     for (int64_t t = 1; t <= iterations; t++) {
       for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
         if (uniform(t)) {
@@ -148,12 +158,10 @@ struct FusedRouting {
     }
     add_bias(j, s);
     T* squashed = s + count;
-    kernel.squash(s, 1, dim, squashed);
+    kernel.squash(s, dim, squashed);
     for (int64_t n = 0; n < count; n++) agreement[at + n] += squashed[n];
     if (!v) return;
-    const int64_t bytes = problem.storage == Storage::kFloat64   ? 8
-                          : problem.storage == Storage::kFloat32 ? 4
-                                                                 : 2;
+    const int64_t bytes = element_size(problem.storage);
     auto* target = static_cast<char*>(v) + (tile * lanes() * columns + j * dim) * bytes;
     kernel.from_lanes(problem.storage, squashed, rows, dim, target, columns);
   }
@@ -185,7 +193,7 @@ struct FusedRouting {
         const T* rows = s_rows(saved, t, tile, j);
         kernel.to_lanes(kStorage<T>, rows, size().columns(), rows_of(tile), dim, v);
         add_bias(j, v);
-        kernel.squash(v, 1, dim, v);
+        kernel.squash(v, dim, v);
         for (int64_t n = 0; n < count; n++) agreement[all_tiles() + n] = agreement[n] + v[n];
       }
     });
@@ -210,7 +218,7 @@ struct FusedRouting {
         kStorage<T>, s_rows(saved, t, tile, j), size().columns(), rows_of(tile), dim, s);
     if (problem.over_inputs) std::copy_n(s, count, history.mean.get() + at);
     add_bias(j, s);
-    kernel.squash_gradient(s, grad, 1, dim, history.grad_s.get() + at);
+    kernel.squash_gradient(s, grad, dim, history.grad_s.get() + at);
   }
 
   // Gradients from grad_v [B][J][D] in the storage of the problem; the targets may be null.
@@ -251,9 +259,7 @@ struct FusedRouting {
       const Tensor& like, const Saved<T>& saved, const History& history,
       std::vector<FusedPass<T>>& passes, int64_t first, const void* grad_v) const {
     const int64_t dim = size().dim, count = dim * lanes(), columns = size().columns();
-    const int64_t bytes = problem.storage == Storage::kFloat64   ? 8
-                          : problem.storage == Storage::kFloat32 ? 4
-                                                                 : 2;
+    const int64_t bytes = element_size(problem.storage);
     for_heads(2, [&](int64_t tile, int64_t j, T* s) {
       const auto* rows =
           static_cast<const char*>(grad_v) + (tile * lanes() * columns + j * dim) * bytes;
@@ -315,8 +321,8 @@ struct FusedRouting {
     const int64_t last_passes =
         std::max<int64_t>(1, gradients.last_iteration - gradients.first_iteration + 1);
     parallel_items<T>(
-        problem.blocks(), kernel.fused_scratch(problem, last_passes),
-        [&](int64_t block, T* scratch) {
+        problem.blocks(), problem.block * size().in_dim * all_tiles(),
+        kernel.fused_scratch(problem, last_passes), [&](int64_t block, T* scratch) {
           kernel.fused_gradients(problem, gradients, block, scratch);
         });
   }

@@ -10,10 +10,6 @@
 
 #include "storage.h"
 
-// These few functions are compiled with every instruction set's flags; inlined always, none of
-// their copies can be the one that the linker keeps for all.
-#define FASTCAPS_ALWAYS_INLINE inline __attribute__((always_inline))
-
 namespace fastcaps {
 
 struct Sizes {
@@ -119,9 +115,9 @@ struct Kernels {
   void (*from_lanes)(
       Storage, const T* tile, int64_t rows, int64_t columns, void* target, int64_t row_stride);
 
-  // Tiles [count][D][L].
-  void (*squash)(const T* s, int64_t count, int64_t dim, T* v);
-  void (*squash_gradient)(const T* s, const T* grad_v, int64_t count, int64_t dim, T* grad_s);
+  // Tiles [D][L].
+  void (*squash)(const T* s, int64_t dim, T* v);
+  void (*squash_gradient)(const T* s, const T* grad_v, int64_t dim, T* grad_s);
 
   // Partial results of slices; see isa/combine.h.
   void (*combine_sums)(
@@ -131,7 +127,7 @@ struct Kernels {
       int64_t head_stride, int64_t dim, T* target, T* log_sum_exp);
 
   // Rows of one input capsule, u [samples][K] in T; scratch holds K * J * D numbers.
-  void (*predict_rows)(
+  void (*predict_capsule)(
       Storage, const T* u, const void* weight, Sizes, Storage out_storage, void* out,
       int64_t out_stride, T* scratch);
   // Gradients of one input capsule from grad [B] rows of J * D, grad_stride apart.
@@ -169,9 +165,9 @@ struct Kernels {
       int64_t slice, T* scratch);
 };
 
-// The table of the best instruction set this machine has, for tiles of about `batch` samples.
+// The table of the best instruction set this machine has, for tiles out of `rows` rows.
 template <class T>
-const Kernels<T>& kernels(int64_t batch);
+const Kernels<T>& kernels(int64_t rows);
 
 // "avx512", "avx2" or "portable": what kernels() uses on this machine.
 const char* instruction_set();

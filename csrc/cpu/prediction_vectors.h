@@ -9,25 +9,25 @@ namespace fastcaps {
 template <class T>
 void predict_all(
     const Sizes& size, const Tensor& u, const Tensor& weight, Storage out_storage, void* u_hat) {
+  if (size.batch == 0) return;
   const Kernels<T>& k = kernels<T>(size.batch);
   const Storage storage = storage_of(u);
   const int64_t element = u.element_size();
-  const int64_t out_element = out_storage == Storage::kFloat64   ? 8
-                              : out_storage == Storage::kFloat32 ? 4
-                                                                 : 2;
+  const int64_t out_element = element_size(out_storage);
   const auto* u_data = static_cast<const char*>(u.const_data_ptr());
   const auto* weight_data = static_cast<const char*>(weight.const_data_ptr());
   auto* out = static_cast<char*>(u_hat);
   const int64_t per_capsule = size.in_dim * size.columns();
   parallel_items<T>(
-      size.inputs, per_capsule + size.batch * size.in_dim, [&](int64_t i, T* scratch) {
+      size.inputs, size.batch * per_capsule, per_capsule + size.batch * size.in_dim,
+      [&](int64_t i, T* scratch) {
         T* u_i = scratch + per_capsule;
         for (int64_t b = 0; b < size.batch; b++) {
           k.widen(
               storage, u_data + (b * size.inputs + i) * size.in_dim * element, size.in_dim,
               u_i + b * size.in_dim);
         }
-        k.predict_rows(
+        k.predict_capsule(
             storage, u_i, weight_data + i * per_capsule * element, size, out_storage,
             out + i * size.columns() * out_element, size.inputs * size.columns(), scratch);
       });
@@ -41,22 +41,22 @@ void predict_all_gradient(
   const Kernels<T>& k = kernels<T>(size.batch);
   const Storage storage = storage_of(u);
   const int64_t element = u.element_size();
-  const int64_t grad_element = grad_storage == Storage::kFloat64   ? 8
-                               : grad_storage == Storage::kFloat32 ? 4
-                                                                   : 2;
+  const int64_t grad_element = element_size(grad_storage);
   const auto shift = [](const void* start, int64_t bytes) {
     return start ? static_cast<const char*>(start) + bytes : nullptr;
   };
   const int64_t per_capsule = size.in_dim * size.columns();
-  parallel_items<T>(size.inputs, k.predict_gradient_scratch(size), [&](int64_t i, T* scratch) {
-    const int64_t u_at = i * size.in_dim * element, weight_at = i * per_capsule * element;
-    k.predict_gradient(
-        storage, shift(u.const_data_ptr(), u_at), size.inputs * size.in_dim,
-        shift(weight.const_data_ptr(), weight_at), size, grad_storage,
-        shift(grad, i * size.columns() * grad_element), size.inputs * size.columns(),
-        const_cast<char*>(shift(grad_u, u_at)), const_cast<char*>(shift(grad_weight, weight_at)),
-        scratch);
-  });
+  const int64_t cost = 2 * std::max<int64_t>(size.batch, k.lanes) * per_capsule;
+  parallel_items<T>(
+      size.inputs, cost, k.predict_gradient_scratch(size), [&](int64_t i, T* scratch) {
+        const int64_t u_at = i * size.in_dim * element, weight_at = i * per_capsule * element;
+        k.predict_gradient(
+            storage, shift(u.const_data_ptr(), u_at), size.inputs * size.in_dim,
+            shift(weight.const_data_ptr(), weight_at), size, grad_storage,
+            shift(grad, i * size.columns() * grad_element), size.inputs * size.columns(),
+            const_cast<char*>(shift(grad_u, u_at)),
+            const_cast<char*>(shift(grad_weight, weight_at)), scratch);
+      });
 }
 
 }  // namespace fastcaps

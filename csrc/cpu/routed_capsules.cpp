@@ -18,7 +18,8 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
     const Tensor log_sum_exp =
         over_inputs ? new_sums<T>(u, {iterations, size.batch, size.outputs}) : new_sums<T>(u, {0});
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
-    const Parameter<T> bias_values(bias), prior_values(prior);
+    const Parameter<T> bias_values(bias);
+    const Prior<T> prior_values(prior, size, over_inputs);
     if (small_batch<T>(size)) {
       Workspace<T> u_hat(u, size.batch * size.inputs * size.columns());
       predict_all<T>(size, u, weight, kStorage<T>, u_hat.get());
@@ -51,7 +52,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
   check_options(size, u, bias, prior, iterations);
   check_shape("grad", grad, {size.batch, size.outputs, size.dim});
   check_like("grad", grad, u);
-  check_shape("s", s, {iterations, size.batch, size.outputs, size.dim});
   const Tensor grad_u = need_u ? torch::stable::empty_like(u) : new_tensor(u, {0});
   const Tensor grad_weight =
       need_weight ? torch::stable::empty_like(weight) : new_tensor(weight, {0});
@@ -61,8 +61,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
   void* grad_weight_data = need_weight ? grad_weight.mutable_data_ptr() : nullptr;
   with_compute_type(u, [&](auto zero) {
     using T = decltype(zero);
+    check_saved<T>(s, log_sum_exp, size, iterations, over_inputs);
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
-    const Parameter<T> bias_values(bias), prior_values(prior);
+    const Parameter<T> bias_values(bias);
+    const Prior<T> prior_values(prior, size, over_inputs);
     std::vector<T> bias_sums(grad_bias.numel()), prior_sums(grad_prior.numel());
     T* bias_target = bias ? bias_sums.data() : nullptr;
     T* prior_target = prior ? prior_sums.data() : nullptr;

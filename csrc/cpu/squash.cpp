@@ -11,12 +11,13 @@ Sizes rows_of(const Tensor& s) {
   return {dim > 0 ? s.numel() / dim : 0, 1, 1, 1, dim};
 }
 
-// Calls work(first row, rows, scratch of 3 tiles) for groups of rows.
+// Calls work(first row, rows, scratch of 2 tiles) for groups of rows.
 template <class T, class F>
 void for_rows(const Sizes& size, const Kernels<T>& k, const F& work) {
   const int64_t lanes = k.lanes, per_item = 16 * lanes;
   parallel_items<T>(
-      divide_up(size.batch, per_item), 3 * size.dim * lanes, [&](int64_t item, T* scratch) {
+      divide_up(size.batch, per_item), 4 * per_item * size.dim, 2 * size.dim * lanes,
+      [&](int64_t item, T* scratch) {
         const int64_t end = std::min(size.batch, (item + 1) * per_item);
         for (int64_t row = item * per_item; row < end; row += lanes) {
           work(row, std::min<int64_t>(lanes, end - row), scratch);
@@ -44,7 +45,7 @@ Tensor squash(const Tensor& s_any) {
     const Kernels<T>& k = kernels<T>(size.batch);
     for_rows<T>(size, k, [&](int64_t row, int64_t rows, T* tile) {
       k.to_lanes(storage, at(s, row * size.dim), size.dim, rows, size.dim, tile);
-      k.squash(tile, 1, size.dim, tile);
+      k.squash(tile, size.dim, tile);
       k.from_lanes(storage, tile, rows, size.dim, mutable_at(v, row * size.dim), size.dim);
     });
   });
@@ -65,7 +66,7 @@ Tensor squash_backward(const Tensor& grad_any, const Tensor& s_any) {
       T* grad_tile = tile + size.dim * k.lanes;
       k.to_lanes(storage, at(s, row * size.dim), size.dim, rows, size.dim, tile);
       k.to_lanes(storage, at(grad, row * size.dim), size.dim, rows, size.dim, grad_tile);
-      k.squash_gradient(tile, grad_tile, 1, size.dim, grad_tile);
+      k.squash_gradient(tile, grad_tile, size.dim, grad_tile);
       k.from_lanes(
           storage, grad_tile, rows, size.dim, mutable_at(grad_s, row * size.dim), size.dim);
     });

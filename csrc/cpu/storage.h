@@ -3,6 +3,10 @@
 
 #include <stdint.h>
 
+// Functions shared by all instruction sets are compiled with every set's flags; inlined always,
+// none of their copies can be the one that the linker keeps for all.
+#define FASTCAPS_ALWAYS_INLINE inline __attribute__((always_inline))
+
 namespace fastcaps {
 
 struct Half {
@@ -13,5 +17,9 @@ struct BFloat16 {
 };
 
 enum class Storage { kFloat32, kFloat64, kFloat16, kBFloat16 };
+
+FASTCAPS_ALWAYS_INLINE int64_t element_size(Storage storage) {
+  return storage == Storage::kFloat64 ? 8 : storage == Storage::kFloat32 ? 4 : 2;
+}
 
 }  // namespace fastcaps

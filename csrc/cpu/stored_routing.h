@@ -3,6 +3,7 @@
 // handled plainly here; the passes over u_hat are in isa/dynamic_routing.h.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -52,7 +53,7 @@ struct StoredRouting {
   void for_slices(const F& work) const {
     const int64_t slices = problem.slices();
     parallel_items<T>(
-        size().batch * slices, kernel.stored_scratch(problem),
+        size().batch * slices, 4 * problem.slice * size().columns(), kernel.stored_scratch(problem),
         [&](int64_t item, T* scratch) { work(item / slices, item % slices, scratch); });
   }
 
@@ -71,7 +72,8 @@ struct StoredRouting {
       for_slices([&](int64_t sample, int64_t slice, T* scratch) {
         kernel.stored_forward(problem, pass, sample, slice, scratch);
       });
-      parallel_items<T>(size().batch, size().dim * kernel.lanes, [&](int64_t b, T* tile) {
+      const int64_t cost = (problem.slices() + 8) * columns;
+      parallel_items<T>(size().batch, cost, size().dim * kernel.lanes, [&](int64_t b, T* tile) {
         finish(pass, saved, t, b, tile, v + b * columns);
         for (int64_t n = b * columns; n < (b + 1) * columns; n++) agreement.get()[n] += v[n];
       });
@@ -131,7 +133,7 @@ struct StoredRouting {
     for (int64_t j = 0; j < size().outputs; j += lanes) {
       const int64_t count = std::min(lanes, size().outputs - j);
       load_sample(s, j, count, tile);
-      kernel.squash(tile, 1, dim, tile);
+      kernel.squash(tile, dim, tile);
       kernel.from_lanes(kStorage<T>, tile, count, dim, v + j * dim, dim);
     }
   }
@@ -143,7 +145,7 @@ struct StoredRouting {
       const int64_t count = std::min(lanes, size().outputs - j);
       load_sample(s, j, count, tiles);
       kernel.to_lanes(kStorage<T>, grad + j * dim, dim, count, dim, grad_tile);
-      kernel.squash_gradient(tiles, grad_tile, 1, dim, grad_tile);
+      kernel.squash_gradient(tiles, grad_tile, dim, grad_tile);
       kernel.from_lanes(kStorage<T>, grad_tile, count, dim, grad_s + j * dim, dim);
     }
   }
@@ -152,7 +154,8 @@ struct StoredRouting {
   void agreements(const Saved<T>& saved, T* agreement) const {
     const int64_t all = size().batch * size().columns();
     const int64_t scratch_size = size().columns() + size().dim * kernel.lanes;
-    parallel_items<T>(size().batch, scratch_size, [&](int64_t b, T* v) {
+    const int64_t cost = 8 * iterations * size().columns();
+    parallel_items<T>(size().batch, cost, scratch_size, [&](int64_t b, T* v) {
       T* at = agreement + b * size().columns();
       std::fill_n(at, size().columns(), T(0));
       for (int64_t t = 1; t < iterations; t++, at += all) {
@@ -182,13 +185,15 @@ struct StoredRouting {
       pass.mean = s(saved, t, 0);
     }
     const T* grad = grad_v;
-    const int64_t last = detach ? R : 1;
-    for (int64_t t = R; t >= last; t--) {
+    const int64_t first = detach ? R : 1;
+    for (int64_t t = R; t >= first; t--) {
       T* grad_s_t = grad_s.get() + (t - 1) * all;
-      parallel_items<T>(batch, 2 * size().dim * kernel.lanes, [&](int64_t b, T* tiles) {
-        squash_sample_gradient(s(saved, t, b), grad + b * columns, tiles, grad_s_t + b * columns);
-      });
-      if (t == last) break;
+      parallel_items<T>(
+          batch, 8 * columns, 2 * size().dim * kernel.lanes, [&](int64_t b, T* tiles) {
+            squash_sample_gradient(
+                s(saved, t, b), grad + b * columns, tiles, grad_s_t + b * columns);
+          });
+      if (t == first) break;
       for_slices([&](int64_t sample, int64_t slice, T* scratch) {
         kernel.stored_backward(problem, passes[t - 1], sample, slice, scratch);
       });
@@ -232,7 +237,8 @@ struct StoredRouting {
       return;
     }
     parallel_items<T>(
-        problem.slices(), kernel.stored_scratch(problem), [&](int64_t slice, T* scratch) {
+        problem.slices(), 4 * batch * problem.slice * columns, kernel.stored_scratch(problem),
+        [&](int64_t slice, T* scratch) {
           kernel.stored_gradients(problem, gradients, 0, batch, slice, scratch);
         });
   }

@@ -90,15 +90,37 @@ class Parameter {
 
   const T* get() const { return values_.empty() ? nullptr : values_.data(); }
 
- private:
+ protected:
   std::vector<T> values_;
 };
 
+// The initial logits. Softmax over inputs takes no notice of a shift per output capsule, so each
+// column is shifted to the maximum 0: large priors then cost no precision.
+template <class T>
+class Prior : public Parameter<T> {
+ public:
+  Prior(const std::optional<Tensor>& tensor, const Sizes& size, bool over_inputs)
+      : Parameter<T>(tensor) {
+    if (!tensor || !over_inputs) return;
+    for (int64_t j = 0; j < size.outputs; j++) {
+      T* column = this->values_.data() + j;
+      T largest = column[0];
+      for (int64_t i = 1; i < size.inputs; i++) {
+        largest = std::max(largest, column[i * size.outputs]);
+      }
+      for (int64_t i = 0; i < size.inputs; i++) column[i * size.outputs] -= largest;
+    }
+  }
+};
+
 // Calls work(item, scratch) for items [0, count) on torch's threads; every thread has its own
-// scratch of `scratch_size` numbers.
+// scratch of `scratch_size` numbers. `cost` is roughly how many operations an item takes: small
+// work stays on one thread, where it ends before another would have started.
 template <class T, class F>
-void parallel_items(int64_t count, int64_t scratch_size, const F& work) {
-  torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+void parallel_items(int64_t count, int64_t cost, int64_t scratch_size, const F& work) {
+  constexpr int64_t kWorthAThread = 1 << 16;
+  const int64_t grain = divide_up(kWorthAThread, std::max<int64_t>(cost, 1));
+  torch::stable::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
     const size_t bytes = divide_up(scratch_size * sizeof(T) + 64, 64) * 64;
     std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, bytes), &std::free);
     if (!memory) throw std::bad_alloc();
@@ -142,6 +164,21 @@ inline Sizes sizes_of(const Tensor& u, const Tensor& weight) {
       size.inputs > 0 && size.in_dim > 0 && size.outputs > 0 && size.dim > 0,
       "fastcaps: sizes of weight must be at least 1");
   return size;
+}
+
+// s and log-sum-exp as the forward operators return them.
+template <class T>
+void check_saved(
+    const Tensor& s, const Tensor& log_sum_exp, const Sizes& size, int64_t iterations,
+    bool over_inputs) {
+  check_shape("s", s, {iterations, size.batch, size.outputs, size.dim});
+  check_shape(
+      "log_sum_exp", log_sum_exp,
+      over_inputs ? std::vector<int64_t>{iterations, size.batch, size.outputs}
+                  : std::vector<int64_t>{0});
+  STD_TORCH_CHECK(
+      storage_of(s) == kStorage<T> && storage_of(log_sum_exp) == kStorage<T>,
+      "fastcaps: s and log_sum_exp must have the dtype that the forward operator gave them");
 }
 
 inline void check_options(

@@ -1,6 +1,6 @@
 // Prediction vectors on chip and their agreement with output capsules.
 //
-// A block is up to kBlock input capsules. Its prediction vectors form a tile
+// A block is a few input capsules. Its prediction vectors form a tile
 // u_hat [J][count][D][L]; dot products with [J][D] vectors form dots [J][count][L].
 #pragma once
 

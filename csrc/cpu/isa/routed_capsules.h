@@ -9,10 +9,18 @@
 
 namespace fastcaps::FASTCAPS_ISA {
 
+// coefficient * vector, the coefficients [J][block][L] and the vector [J][D][L].
+template <class T>
+struct Term {
+  const T *coefficients, *vector;
+};
+
 // How one thread's scratch is divided.
 template <class T, int NV>
 struct FusedScratch {
   T *u, *weight, *tile, *dots, *grad_u, *grad_weight, *grad, *grad_rows, *coefficients;
+  Term<T>* terms;
+  const T** logit_grads;
 
   static constexpr int64_t lanes = NV * kWidth<T>;
   static constexpr int64_t kGroup = 4;  // capsules whose du_hat is formed together
@@ -45,7 +53,11 @@ struct FusedScratch {
     grad = take(memory, passes ? kGroup * chunk_columns * lanes : 0);
     grad_rows = take(memory, passes ? chunk_columns * lanes : 0);
     coefficients = take(memory, 2 * passes * size.outputs * p.block * lanes);
+    terms = reinterpret_cast<Term<T>*>(take(memory, numbers(2 * passes * sizeof(Term<T>))));
+    logit_grads = reinterpret_cast<const T**>(take(memory, numbers(passes * sizeof(T*))));
   }
+
+  static int64_t numbers(int64_t bytes) { return divide_up(bytes, sizeof(T)); }
 
   T* take(T* memory, int64_t count) {
     T* start = memory ? memory + total : nullptr;
@@ -317,11 +329,6 @@ void fused_coefficients(
       });
 }
 
-template <class T>
-FASTCAPS_INLINE void copy(const T* source, int64_t count, T* target) {
-  for (int64_t n = 0; n < count; n++) target[n] = source[n];
-}
-
 // Where the coefficients of a block and tile are kept between passes.
 template <class T>
 FASTCAPS_INLINE int64_t
@@ -350,12 +357,6 @@ void fused_backward(
             p, pass, block, u, t, true, prefetch, scratch.tile, dots, sums + t * tile_size);
       });
 }
-
-// coefficient * vector, the coefficients [J][block][L] and the vector [J][D][L].
-template <class T>
-struct Term {
-  const T *coefficients, *vector;
-};
 
 // The terms of du_hat for one block and tile; coefficients not kept are computed again.
 template <class T, int NV>
@@ -447,8 +448,8 @@ void fused_gradients(
   const int64_t padded = scratch.padded_columns(size), chunk = scratch.chunk(size);
   const int64_t row = size.inputs * size.in_dim, u_at = block.first * size.in_dim;
   fill(scratch.grad_weight, block.count * size.in_dim * padded, T(0));
-  Term<T>* terms = static_cast<Term<T>*>(__builtin_alloca(sizeof(Term<T>) * (2 * passes + 2)));
-  const T** logit_grads = static_cast<const T**>(__builtin_alloca(sizeof(T*) * (passes + 1)));
+  Term<T>* terms = scratch.terms;
+  const T** logit_grads = scratch.logit_grads;
 
   for (int64_t tile = 0; tile < p.tiles; tile++) {
     const int64_t samples = samples_in_tile<T, NV>(p, tile);

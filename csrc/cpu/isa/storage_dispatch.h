@@ -30,8 +30,7 @@ FASTCAPS_INLINE void with_storage(Storage storage, F f) {
 // The address of element `index` of an array of unknown storage.
 template <class T>
 FASTCAPS_INLINE const void* element(Storage storage, const void* array, int64_t index) {
-  const int64_t size = sizeof(T) == 8 ? 8 : storage == Storage::kFloat32 ? 4 : 2;
-  return static_cast<const char*>(array) + index * size;
+  return static_cast<const char*>(array) + index * element_size(storage);
 }
 
 template <class T>

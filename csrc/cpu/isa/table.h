@@ -10,20 +10,6 @@
 namespace fastcaps::FASTCAPS_ISA {
 
 template <class T, int NV>
-void squash_tile(const T* s, int64_t count, int64_t dim, T* v) {
-  const int64_t size = dim * NV * kWidth<T>;
-  for (int64_t n = 0; n < count; n++) squash_lanes<T, NV>(s + n * size, dim, v + n * size);
-}
-
-template <class T, int NV>
-void squash_gradient_tile(const T* s, const T* grad_v, int64_t count, int64_t dim, T* grad_s) {
-  const int64_t size = dim * NV * kWidth<T>;
-  for (int64_t n = 0; n < count; n++) {
-    squash_gradient_lanes<T, NV>(s + n * size, grad_v + n * size, dim, grad_s + n * size);
-  }
-}
-
-template <class T, int NV>
 constexpr Kernels<T> make_kernels() {
   return {
       NV * kWidth<T>,
@@ -31,8 +17,8 @@ constexpr Kernels<T> make_kernels() {
       narrow_storage<T>,
       to_lanes_storage<T, NV>,
       from_lanes_storage<T, NV>,
-      squash_tile<T, NV>,
-      squash_gradient_tile<T, NV>,
+      squash_lanes<T, NV>,
+      squash_gradient_lanes<T, NV>,
       combine_sums<T>,
       combine_online<T, NV>,
       predict_capsule<T>,
@@ -58,10 +44,10 @@ extern const Kernels<double> kDoubleNarrow, kDoubleWide;
 
 }  // namespace fastcaps::FASTCAPS_ISA
 
-#define FASTCAPS_DEFINE_TABLES(NARROW, WIDE)                            \
-  namespace fastcaps::FASTCAPS_ISA {                                    \
-  const Kernels<float> kFloatNarrow = make_kernels<float, NARROW>();    \
-  const Kernels<float> kFloatWide = make_kernels<float, WIDE>();        \
-  const Kernels<double> kDoubleNarrow = make_kernels<double, NARROW>(); \
-  const Kernels<double> kDoubleWide = make_kernels<double, WIDE>();     \
+#define FASTCAPS_DEFINE_TABLES(NARROW, WIDE)                                       \
+  namespace fastcaps::FASTCAPS_ISA {                                               \
+  extern constexpr Kernels<float> kFloatNarrow = make_kernels<float, NARROW>();    \
+  extern constexpr Kernels<float> kFloatWide = make_kernels<float, WIDE>();        \
+  extern constexpr Kernels<double> kDoubleNarrow = make_kernels<double, NARROW>(); \
+  extern constexpr Kernels<double> kDoubleWide = make_kernels<double, WIDE>();     \
   }

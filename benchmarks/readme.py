@@ -1,0 +1,129 @@
+"""Rewrite the measured part of README.md from results that ``routing.py`` wrote as JSON.
+
+``python benchmarks/readme.py``. The part lies between two comments and holds the picture, the
+hardware and a table; a test compares it with the committed results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# Last, so that an installed fastcaps is found before the source tree beside this folder.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.formats import byte_count, milliseconds, rates
+from benchmarks.results import Report, Result, Row, read
+
+__all__ = ["README", "RESULTS", "main", "measured_part", "replace_measured_part"]
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results" / "routing.json"
+PICTURE = "benchmarks/results/routing.png"
+"""Beside the results, as seen from the README."""
+
+BEGIN = "<!-- measured -->"
+END = "<!-- /measured -->"
+MISSING = "-"
+
+COLUMNS = (
+    "shape",
+    "mode",
+    "fastcaps",
+    "best alternative",
+    "times faster",
+    "floor",
+    "extra memory",
+    "its extra memory",
+    "`u_hat`",
+)
+LEFT_ALIGNED = 2
+"""How many of the columns hold words; the others hold numbers."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, the results and the README, and write the README."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", type=Path, default=RESULTS, help="results of routing.py")
+    parser.add_argument("--readme", type=Path, default=README, help="file to rewrite")
+    options = parser.parse_args(arguments)
+    try:
+        part = measured_part(read(options.json))
+        text = replace_measured_part(options.readme.read_text(encoding="utf-8"), part)
+        options.readme.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+
+
+def replace_measured_part(text: str, part: str) -> str:
+    """``text`` with ``part`` in place of what lies between the two comments.
+
+    Raises:
+        ValueError: the comments are not there once each, in order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"readme: expected one {BEGIN} and one {END} after it")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{part}{END}{after}"
+
+
+def measured_part(report: Report) -> str:
+    """Picture, hardware and table of a report, in Markdown.
+
+    Raises:
+        ValueError: fastcaps was timed in no row.
+    """
+    rows = [row for row in report.rows if row.best(fastcaps=True) is not None]
+    if not rows:
+        raise ValueError("expected a report with at least one row in which fastcaps was timed")
+    first = rows[0]
+    separators = ["---" if i < LEFT_ALIGNED else "---:" for i in range(len(COLUMNS))]
+    lines = [
+        f"![Speed and memory of fastcaps and of the best alternative]({PICTURE})",
+        "",
+        f"Measured on {report.machine}; {rates(report.machine)}. {first.iterations} iterations, "
+        f"softmax over {first.softmax_over}, {first.dtype}. Times are medians.",
+        "",
+        *map(_table_line, (list(COLUMNS), separators, *map(_cells, rows))),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    ours, theirs = row.best(fastcaps=True), row.best(fastcaps=False)
+    source = f", {row.source}" if row.source != "random capsules" else ""
+    best = f"{_time(theirs)} ({theirs.contestant})" if theirs else "none ran"
+    return [
+        f"`{row.shape}`: B={row.size.batch}, {row.size}{source}",
+        row.mode,
+        _time(ours),
+        best,
+        MISSING if ours is None or ours.speedup is None else f"{ours.speedup:.1f}",
+        MISSING if ours is None or ours.roofline is None else f"{ours.roofline:.0%}",
+        _memory(ours),
+        _memory(theirs),
+        byte_count(row.u_hat_bytes),
+    ]
+
+
+def _time(result: Result | None) -> str:
+    if result is None or result.median is None:
+        return MISSING
+    return f"{milliseconds(result.median)} ms"
+
+
+def _memory(result: Result | None) -> str:
+    if result is None or result.extra_bytes is None:
+        return MISSING
+    return byte_count(result.extra_bytes)
+
+
+def _table_line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
