@@ -58,16 +58,16 @@ BACKENDS: dict[str, Callable[[str, Tensor], str | None]] = {
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
-def why_not(
-    backend: str, operator: str, tensor: Tensor, *, origin: str = "backend"
-) -> str | None:
+def why_not(backend: str, operator: str, tensor: Tensor, *, origin: str = "backend") -> str | None:
     """None if ``backend`` can run ``operator`` on tensors like this one, else the reason.
 
     Raises:
         ValueError: ``backend`` is not the name of a backend; ``origin`` is named in the message.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}")
+        raise ValueError(
+            f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}"
+        )
     return BACKENDS[backend](operator, tensor)
 
 

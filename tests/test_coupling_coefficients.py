@@ -98,3 +98,32 @@ def test_same_bits_every_run(backend: str, device: torch.device) -> None:
     inputs = capsules((33, 130, 8, 5, 16), bias=True, prior=True, device=device)
     function = call(OPERATOR, backend)
     assert torch.equal(function(**inputs), function(**inputs))
+
+
+@pytest.mark.parametrize("batch", [2, 20])
+@pytest.mark.parametrize("shift", [-1e9, torch.finfo(torch.float32).min])
+def test_over_inputs_a_shift_of_a_whole_column_changes_nothing(batch: int, shift: float) -> None:
+    torch.manual_seed(0)
+    u, weight = torch.randn(batch, 70, 4), 0.3 * torch.randn(70, 4, 3, 8)
+    prior = torch.zeros(70, 3)
+    prior[:, 1] = shift
+    options = {"softmax_over": "inputs", "backend": "cpu"}
+    expected = fastcaps.coupling_coefficients(u, weight, **options)
+    torch.testing.assert_close(
+        fastcaps.coupling_coefficients(u, weight, prior=prior, **options), expected
+    )
+
+
+@pytest.mark.parametrize("softmax_over", ["inputs", "outputs"])
+@pytest.mark.parametrize("batch", [2, 20])
+def test_a_prior_of_minus_infinity_masks(batch: int, softmax_over: str) -> None:
+    torch.manual_seed(0)
+    u, weight = torch.randn(batch, 70, 4), 0.3 * torch.randn(70, 4, 3, 8)
+    prior = torch.zeros(70, 3)
+    prior[5, 1] = -torch.inf
+    c = fastcaps.coupling_coefficients(
+        u, weight, prior=prior, softmax_over=softmax_over, backend="cpu"
+    )
+    assert (c[:, 5, 1] == 0).all()
+    total = c.sum(1 if softmax_over == "inputs" else 2)
+    torch.testing.assert_close(total, torch.ones_like(total))

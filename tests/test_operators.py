@@ -474,3 +474,26 @@ def test_an_ensemble_of_layers(backend: str, device: torch.device) -> None:
 
     actual = vmap(run)(parameters, buffers)
     assert_close("v", actual, torch.stack([model(u) for model in models]), 1e-5)
+
+
+def test_saved_tensors_of_another_call_are_refused() -> None:
+    u, weight, grad = torch.randn(9, 5, 4), torch.randn(5, 4, 3, 2), torch.randn(9, 3, 2)
+    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(u, weight, None, None, 3, True, False)
+    backward = torch.ops.fastcaps.routed_capsules_backward
+    for bad_s, bad_log_sum_exp in (
+        (s, torch.empty(0)),
+        (s.double(), log_sum_exp),
+        (s[1:], log_sum_exp),
+    ):
+        with pytest.raises(RuntimeError, match=r"log_sum_exp|has the wrong shape"):
+            backward(
+                grad, u, weight, None, None, bad_s, bad_log_sum_exp, 3, True, False, True, True
+            )
+
+
+def test_many_iterations_fit_on_the_stack() -> None:
+    u = torch.randn(8, 1, 1, requires_grad=True)
+    v = fastcaps.routed_capsules(u, torch.randn(1, 1, 1, 1), iterations=100_000, backend="cpu")
+    v.sum().backward()
+    assert u.grad is not None
+    assert u.grad.isfinite().all()
