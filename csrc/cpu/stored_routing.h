@@ -31,10 +31,11 @@ struct StoredRouting {
       : problem{size, storage, u_hat, prior, over_inputs, 0},
         bias(bias),
         iterations(iterations),
-        kernel(kernels<T>(size.inputs)) {
-    // About 8 tiles a slice, and at least 4 slices where there are capsules enough.
+        kernel(kernels<T>(1)) {  // narrow tiles: tile and sums of one sample fit the nearest cache
+    // Up to 8 tiles a slice, fewer where that leaves few work items.
     const int64_t lanes = kernel.lanes, tiles = divide_up(size.inputs, lanes);
-    problem.slice = std::max<int64_t>(1, std::min<int64_t>(8, tiles / 4)) * lanes;
+    const int64_t wanted = std::min<int64_t>(8, tiles * size.batch / 12);
+    problem.slice = std::max<int64_t>(1, wanted) * lanes;
   }
 
   const Sizes& size() const { return problem.size; }

@@ -10,7 +10,12 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import loop_over_samples
-from fastcaps.ops.gradients import accumulation_dtype, keep_nothing, no_second_derivative
+from fastcaps.ops.gradients import (
+    accumulation_dtype,
+    keep_nothing,
+    need_gradient,
+    no_second_derivative,
+)
 
 __all__ = ["dynamic_routing"]
 
@@ -36,8 +41,9 @@ def dynamic_routing(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
+    call = DynamicRouting.apply if need_gradient(u_hat, bias, prior) else _forward
     v: Tensor
-    v, _, _ = DynamicRouting.apply(u_hat, bias, prior, iterations, over_inputs, detach_routing)
+    v, _, _ = call(u_hat, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 
@@ -162,3 +168,4 @@ if library.LOAD_ERROR is None:
     torch.library.register_autograd(
         "fastcaps::dynamic_routing_backward", DynamicRoutingBackward.backward
     )
+    torch.library.register_vmap("fastcaps::dynamic_routing", loop_over_samples(_forward))

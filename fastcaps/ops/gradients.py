@@ -6,13 +6,19 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
-__all__ = ["accumulation_dtype", "keep_nothing", "no_second_derivative"]
+__all__ = ["accumulation_dtype", "keep_nothing", "need_gradient", "no_second_derivative"]
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype of sums, logits and saved tensors: float64 for float64, else float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def need_gradient(*inputs: Tensor | None) -> bool:
+    """Whether a call has to be recorded; the others go straight to the operator."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
 
 
 def keep_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

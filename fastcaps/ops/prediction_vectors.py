@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
-from fastcaps.ops.gradients import keep_nothing, no_second_derivative
+from fastcaps.ops.gradients import keep_nothing, need_gradient, no_second_derivative
 
 __all__ = ["prediction_vectors"]
 
@@ -19,7 +20,8 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
-    u_hat: Tensor = PredictionVectors.apply(u, weight)
+    call = PredictionVectors.apply if need_gradient(u, weight) else _forward
+    u_hat: Tensor = call(u, weight)
     return u_hat
 
 
@@ -54,6 +56,19 @@ class PredictionVectorsBackward(torch.autograd.Function):
         return loop_over_samples(PredictionVectorsBackward.apply)(info, in_dims, *args)
 
 
+def _vmap(call: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
+    def rule(
+        info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
+    ) -> tuple[Tensor, int]:
+        u_dim, weight_dim = in_dims
+        if weight_dim is not None or u_dim is None:
+            return loop_over_samples(call)(info, in_dims, u, weight)
+        u_hat = call(fold_into_batch(u, u_dim), weight)
+        return u_hat.reshape(info.batch_size, -1, *u_hat.shape[1:]), 0
+
+    return rule
+
+
 class PredictionVectors(torch.autograd.Function):
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
 
@@ -74,14 +89,8 @@ class PredictionVectors(torch.autograd.Function):
         return grad_u if need_u else None, grad_weight if need_weight else None
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
-    ) -> tuple[Tensor, int]:
-        u_dim, weight_dim = in_dims
-        if weight_dim is not None or u_dim is None:
-            return loop_over_samples(PredictionVectors.apply)(info, in_dims, u, weight)
-        u_hat = PredictionVectors.apply(fold_into_batch(u, u_dim), weight)
-        return u_hat.unflatten(0, (info.batch_size, -1)), 0
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        return _vmap(PredictionVectors.apply)(info, in_dims, *args)
 
 
 if library.LOAD_ERROR is None:
@@ -97,3 +106,4 @@ if library.LOAD_ERROR is None:
     torch.library.register_autograd(
         "fastcaps::prediction_vectors_backward", PredictionVectorsBackward.backward
     )
+    torch.library.register_vmap("fastcaps::prediction_vectors", _vmap(_forward))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,12 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
-from fastcaps.ops.gradients import accumulation_dtype, keep_nothing, no_second_derivative
+from fastcaps.ops.gradients import (
+    accumulation_dtype,
+    keep_nothing,
+    need_gradient,
+    no_second_derivative,
+)
 
 __all__ = ["routed_capsules"]
 
@@ -38,8 +44,9 @@ def routed_capsules(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
+    call = RoutedCapsules.apply if need_gradient(u, weight, bias, prior) else _forward
     v: Tensor
-    v, _, _ = RoutedCapsules.apply(u, weight, bias, prior, iterations, over_inputs, detach_routing)
+    v, _, _ = call(u, weight, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 
@@ -126,6 +133,24 @@ class RoutedCapsulesBackward(torch.autograd.Function):
         return loop_over_samples(RoutedCapsulesBackward.apply)(info, in_dims, *args)
 
 
+def _vmap(call: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    def rule(
+        info: Any, in_dims: tuple[int | None, ...], u: Tensor, *parameters: Any
+    ) -> tuple[Any, Any]:
+        u_dim, *parameter_dims = in_dims
+        if u_dim is None or any(dim is not None for dim in parameter_dims):
+            return loop_over_samples(call)(info, in_dims, u, *parameters)
+        v, s, log_sum_exp = call(fold_into_batch(u, u_dim), *parameters)
+        samples = (info.batch_size, v.shape[0] // info.batch_size)
+        over_inputs = log_sum_exp.dim() == 3
+        if over_inputs:
+            log_sum_exp = log_sum_exp.unflatten(1, samples)
+        outputs = (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp)
+        return outputs, (0, 1, 1 if over_inputs else None)
+
+    return rule
+
+
 class RoutedCapsules(torch.autograd.Function):
     """u [B, I, K], weight [I, K, J, D] -> v [B, J, D], and what is saved of every iteration."""
 
@@ -162,19 +187,8 @@ class RoutedCapsules(torch.autograd.Function):
         )
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], u: Tensor, *parameters: Any
-    ) -> tuple[Any, Any]:
-        u_dim, *parameter_dims = in_dims
-        if u_dim is None or any(dim is not None for dim in parameter_dims):
-            return loop_over_samples(RoutedCapsules.apply)(info, in_dims, u, *parameters)
-        v, s, log_sum_exp = RoutedCapsules.apply(fold_into_batch(u, u_dim), *parameters)
-        samples = (info.batch_size, v.shape[0] // info.batch_size)
-        over_inputs = log_sum_exp.dim() == 3
-        if over_inputs:
-            log_sum_exp = log_sum_exp.unflatten(1, samples)
-        outputs = (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp)
-        return outputs, (0, 1, 1 if over_inputs else None)
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        return _vmap(RoutedCapsules.apply)(info, in_dims, *args)
 
 
 if library.LOAD_ERROR is None:
@@ -190,3 +204,4 @@ if library.LOAD_ERROR is None:
     torch.library.register_autograd(
         "fastcaps::routed_capsules_backward", RoutedCapsulesBackward.backward
     )
+    torch.library.register_vmap("fastcaps::routed_capsules", _vmap(_forward))

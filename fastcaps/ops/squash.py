@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from fastcaps import reference
 from fastcaps.ops import library
-from fastcaps.ops.gradients import keep_nothing, no_second_derivative
+from fastcaps.ops.gradients import keep_nothing, need_gradient, no_second_derivative
 
 __all__ = ["squash"]
 
@@ -18,7 +19,7 @@ def squash(s: Tensor, *, backend: str) -> Tensor:
     """s [..., D] -> v [..., D] in the dtype of s."""
     if backend == "reference":
         return reference.squash(s)
-    v: Tensor = Squash.apply(s)
+    v: Tensor = Squash.apply(s) if need_gradient(s) else _forward(s)
     return v
 
 
@@ -52,6 +53,13 @@ class SquashBackward(torch.autograd.Function):
         return grad_s, 0
 
 
+def _vmap(call: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Tensor, int]]:
+    def rule(info: Any, in_dims: tuple[int], s: Tensor) -> tuple[Tensor, int]:
+        return call(s.movedim(in_dims[0], 0)), 0
+
+    return rule
+
+
 class Squash(torch.autograd.Function):
     """s [..., D] -> v [..., D]."""
 
@@ -70,8 +78,7 @@ class Squash(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int], s: Tensor) -> tuple[Tensor, int]:
-        v: Tensor = Squash.apply(s.movedim(in_dims[0], 0))
-        return v, 0
+        return _vmap(Squash.apply)(info, in_dims, s)
 
 
 if library.LOAD_ERROR is None:
@@ -83,3 +90,4 @@ if library.LOAD_ERROR is None:
         "fastcaps::squash", Squash.backward, setup_context=Squash.setup_context
     )
     torch.library.register_autograd("fastcaps::squash_backward", SquashBackward.backward)
+    torch.library.register_vmap("fastcaps::squash", _vmap(_forward))

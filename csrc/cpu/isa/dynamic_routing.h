@@ -130,29 +130,49 @@ FASTCAPS_INLINE void reduce_online_lanes(
   reduce_lanes<T, NV>(scratch.sums, size.columns(), sums);
 }
 
+// sums [J][D] of a slice with all coefficients 1: rows are added as they lie.
+template <class T>
+void sum_rows(const StoredProblem<T>& p, int64_t sample, int64_t slice, T* sums) {
+  constexpr int width = kWidth<T>;
+  const int64_t columns = p.size.columns();
+  const int64_t end = (slice + 1) * p.slice < p.size.inputs ? (slice + 1) * p.slice : p.size.inputs;
+  for (int64_t c = 0; c < columns; c++) sums[c] = 0;
+  with_storage<T>(p.storage, [&](auto s) {
+    typedef typename decltype(s)::type S;
+    const S* row =
+        static_cast<const S*>(p.u_hat) + (sample * p.size.inputs + slice * p.slice) * columns;
+    for (int64_t i = slice * p.slice; i < end; i++, row += columns) {
+      int64_t c = 0;
+      for (; c + width <= columns; c += width) {
+        store(sums + c, load(sums + c) + widen(row + c));
+      }
+      for (; c < columns; c++) sums[c] += widen_one<T>(row + c);
+    }
+  });
+}
+
 template <class T, int NV>
 void stored_forward(
     const StoredProblem<T>& p, const StoredPass<T>& pass, int64_t sample, int64_t slice,
     T* memory) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   const Sizes& size = p.size;
+  const int64_t partial = slice * size.batch + sample;
+  T* sums = pass.sums + partial * size.columns();
+  if (!pass.agreement) {
+    sum_rows(p, sample, slice, sums);
+    return;
+  }
   const StoredScratch<T, NV> scratch(size, memory);
   const int64_t matrix = size.columns() * lanes, heads = size.outputs * lanes;
-  const bool online = pass.agreement && p.over_inputs;
   for (int64_t n = 0; n < matrix; n++) scratch.sums[n] = 0;
   for (int64_t n = 0; n < heads; n++) scratch.largest[n] = kLowest<T>;
   for (int64_t n = 0; n < heads; n++) scratch.total[n] = 0;
   T* dots[1] = {scratch.dots};
   for_capsules<T, NV>(p, slice, [&](Capsules capsules) {
     load_u_hat<T, NV>(p, sample, capsules, scratch.tile);
-    if (!pass.agreement) {
-      for (int64_t n = 0; n < matrix; n += width) {
-        store(scratch.sums + n, load(scratch.sums + n) + load(scratch.tile + n));
-      }
-      return;
-    }
     agree_with_prior<T, NV>(p, pass, sample, capsules, false, scratch, dots);
-    if (online) {
+    if (p.over_inputs) {
       for (int64_t j = 0; j < size.outputs; j++) {
         online_softmax_over_inputs<T, NV>(
             dots[0] + j * lanes, 1, size.dim, capsules.count, scratch.largest + j * lanes,
@@ -163,9 +183,7 @@ void stored_forward(
     }
     weighted_sum<T, NV>(scratch.tile, dots[0], 1, 1, size.outputs, size.dim, scratch.sums);
   });
-  const int64_t partial = slice * size.batch + sample;
-  T* sums = pass.sums + partial * size.columns();
-  if (online) {
+  if (p.over_inputs) {
     reduce_online_lanes<T, NV>(
         size, scratch, pass.largest + partial * size.outputs, pass.total + partial * size.outputs,
         sums);
