@@ -3,14 +3,18 @@
 #   make test       install and run the tests
 #   make lint       ruff, mypy, clang-format
 #   make sanitize   the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make gpu-check  on a GPU machine, with nothing downloaded: PYTHON=... OUT=...
+#   make gpu-check  on a GPU machine, with nothing downloaded: install beside everything else,
+#                   run the GPU tests, and benchmark into OUT: PYTHON=... OUT=...
 PYTHON ?= python3
 VENV ?= .venv
-OUT ?= gpu-check
+OUT ?= build/gpu-check
+DEVICE ?= cuda
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,squash prediction_vectors dynamic_routing \
+  routed_capsules coupling_coefficients properties instruction_sets))
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: bench test lint format sanitize gpu-check clean
@@ -39,23 +43,24 @@ $(INSTALLED): $(SOURCES)
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[bench,lint,test,training]"
 	touch $@
 
-# The sanitizers' runtime has to be loaded before Python.
+# The sanitizers' runtimes have to be loaded before Python, and libstdc++ with them.
 sanitize: $(INSTALLED)
-	FASTCAPS_CUDA=0 FASTCAPS_SANITIZE=1 $(BIN)/pip install --quiet --no-deps --no-build-isolation \
-	  --target build/sanitized --upgrade .
-	env PYTHONSAFEPATH=1 PYTHONPATH=build/sanitized \
-	  LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	CXX=g++ FASTCAPS_CUDA=0 FASTCAPS_SANITIZE=1 $(BIN)/pip install --quiet --no-deps \
+	  --no-build-isolation --upgrade --target build/sanitized .
+	env PYTHONPATH=build/sanitized \
+	  LD_PRELOAD="$(foreach name,asan ubsan stdc++,$$(g++ -print-file-name=lib$(name).so))" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	  $(BIN)/python -m pytest -k "not compile and not export and not memory" \
-	  tests/test_squash.py tests/test_prediction_vectors.py tests/test_dynamic_routing.py \
-	  tests/test_routed_capsules.py tests/test_coupling_coefficients.py tests/test_properties.py
+	  $(BIN)/pytest --package build/sanitized -k "not compile and not export and not memory and not long_predictions" \
+	  $(KERNEL_TESTS)
 
+# The package is installed into a folder of its own, which leaves everything else as it was.
 gpu-check:
 	$(PYTHON) -m pip install --no-deps --no-build-isolation --no-index --upgrade \
-	  --target $(OUT)/package .
-	env PYTHONSAFEPATH=1 PYTHONPATH=$(OUT)/package $(PYTHON) -m pytest --device cuda \
-	  --ignore tests/training --ignore tests/benchmarks tests
-	env PYTHONSAFEPATH=1 PYTHONPATH=$(OUT)/package:. $(PYTHON) -m benchmarks.measure \
+	  --target build/installed .
+	mkdir -p $(OUT)
+	env PYTHONSAFEPATH=1 PYTHONPATH=build/installed $(PYTHON) -m pytest --package build/installed \
+	  --device $(DEVICE) --junitxml $(OUT)/tests.xml $(if $(filter cuda,$(DEVICE)),-m gpu) tests
+	env PYTHONPATH=build/installed $(PYTHON) benchmarks/measure.py --device $(DEVICE) \
 	  --json $(OUT)/routing.json
 
 clean:

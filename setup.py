@@ -7,7 +7,8 @@ torch >= 2.10 and Python >= 3.10, CPU-only torch included.
 Environment:
     FASTCAPS_CUDA: "auto" (default) builds the CUDA half where nvcc is found, "1" insists on it,
         "0" does without.
-    TORCH_CUDA_ARCH_LIST: compute capabilities, as "8.0 9.0+PTX"; a default list where unset.
+    TORCH_CUDA_ARCH_LIST: compute capabilities, as "8.0 9.0+PTX"; where unset, those of a default
+        list that nvcc knows.
     FASTCAPS_SANITIZE: "1" builds with AddressSanitizer and UndefinedBehaviorSanitizer.
     CXX, MAX_JOBS: the compiler, and how many run at once.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,9 +30,13 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
+OLDEST_TORCH = "2.10"
 TORCH_TARGET = "0x020a000000000000"  # 2.10
 PYTHON_TARGET = "0x030a0000"  # 3.10
-DEFAULT_CUDA_ARCHITECTURES = "8.0 8.6 8.9 9.0 10.0 12.0+PTX"
+SANITIZE_FLAGS = (
+    "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1"
+)
+DEFAULT_CUDA_ARCHITECTURES = ("8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
 ISA_FLAGS = {
     "avx512": "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512",
     "avx2": "-mavx2 -mfma",
@@ -42,41 +48,70 @@ class BuildError(SystemExit):
     """A setting that cannot be met, said in one sentence."""
 
 
-def find_nvcc() -> str | None:
-    """nvcc from CUDA_HOME, or from PATH."""
-    home = os.environ.get("CUDA_HOME")
-    return shutil.which("nvcc", path=str(Path(home) / "bin")) if home else shutil.which("nvcc")
+def choice(variable: str, *values: str) -> str:
+    """The value of an environment variable, the first of ``values`` where it is unset."""
+    value = os.environ.get(variable) or values[0]
+    if value not in values:
+        expected = f"{', '.join(values[:-1])} or {values[-1]}"
+        raise BuildError(f"{variable}: expected {expected}, got {value!r}")
+    return value
+
+
+def sanitizing() -> bool:
+    """Whether the build is one for the sanitizers."""
+    return choice("FASTCAPS_SANITIZE", "0", "1") == "1"
 
 
 def wanted_nvcc() -> str | None:
-    """The nvcc to build with, or None, as FASTCAPS_CUDA says."""
-    choice = os.environ.get("FASTCAPS_CUDA", "auto")
-    if choice not in ("auto", "0", "1"):
-        raise BuildError(f"FASTCAPS_CUDA: expected auto, 0 or 1, got {choice!r}")
-    nvcc = None if choice == "0" else find_nvcc()
-    if choice == "1" and nvcc is None:
-        raise BuildError(
-            "FASTCAPS_CUDA=1 needs nvcc, which is neither in CUDA_HOME/bin nor on PATH"
-        )
-    return nvcc
+    """The nvcc to build with, or None, as FASTCAPS_CUDA says: CUDA_HOME's, else PATH's."""
+    wanted = choice("FASTCAPS_CUDA", "auto", "0", "1")
+    home = os.environ.get("CUDA_HOME")
+    nvcc = shutil.which("nvcc", path=str(Path(home) / "bin") if home else None)
+    if wanted == "1" and nvcc is None:
+        place = f"CUDA_HOME/bin ({home}/bin)" if home else "PATH"
+        raise BuildError(f"FASTCAPS_CUDA=1 needs nvcc, which is not in {place}")
+    return None if wanted == "0" else nvcc
 
 
-def cuda_toolkit(nvcc: str) -> Path:
-    """The toolkit's folder, as nvcc itself reports it."""
+def cuda_libraries(nvcc: str) -> list[str]:
+    """The linker's flags for the CUDA runtime of nvcc's toolkit, whose folder nvcc tells."""
     output = subprocess.run(
         [nvcc, "--dryrun", "-x", "cu", os.devnull], capture_output=True, text=True, check=True
     ).stderr
     tops = [line.partition("TOP=")[2] for line in output.splitlines() if "TOP=" in line]
     if not tops:
         raise BuildError(f"{nvcc} --dryrun does not say where its toolkit is")
-    return Path(tops[0].strip()).resolve()
+    toolkit = Path(tops[0].strip()).resolve()
+    targets = toolkit / "targets" / f"{platform.machine()}-linux" / "lib"
+    folders = [place for place in (toolkit / "lib64", toolkit / "lib", targets) if place.is_dir()]
+    return [
+        *("-L" + shlex.quote(str(folder)) for folder in folders),
+        *("-lcudart_static", "-ldl", "-lrt", "-lpthread"),
+    ]
 
 
-def architecture_flags() -> str:
+def known_architectures(nvcc: str) -> str:
+    """Those of the default list that this nvcc compiles for, with PTX of the newest for GPUs yet
+    to come."""
+    known = subprocess.run(
+        [nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    names = [x for x in DEFAULT_CUDA_ARCHITECTURES if f"sm_{x.replace('.', '')}" in known]
+    if not names:
+        raise BuildError(f"{nvcc} compiles for none of {', '.join(DEFAULT_CUDA_ARCHITECTURES)}")
+    return " ".join(names) + "+PTX"
+
+
+def architecture_flags(nvcc: str) -> str:
     """nvcc's flags for TORCH_CUDA_ARCH_LIST: machine code, and PTX where an entry ends in +PTX."""
-    entries = os.environ.get("TORCH_CUDA_ARCH_LIST") or DEFAULT_CUDA_ARCHITECTURES
+    entries = os.environ.get("TORCH_CUDA_ARCH_LIST") or known_architectures(nvcc)
     flags = []
     for entry in entries.replace(";", " ").split():
+        if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", entry):
+            raise BuildError(
+                "TORCH_CUDA_ARCH_LIST: expected compute capabilities as in '8.0 9.0a 12.0+PTX', "
+                f"got {entry!r}"
+            )
         number = entry.removesuffix("+PTX").replace(".", "")
         flags.append(f"-gencode=arch=compute_{number},code=sm_{number}")
         if entry.endswith("+PTX"):
@@ -84,15 +119,21 @@ def architecture_flags() -> str:
     return " ".join(flags)
 
 
-def includes() -> list[str]:
-    """Header folders of torch and Python."""
-    from torch.utils.cpp_extension import include_paths
-
-    return [*include_paths(), sysconfig.get_paths()["include"]]
-
-
-def quoted(*words: object) -> str:
-    return " ".join(shlex.quote(str(word)) for word in words)
+def torch_folders() -> tuple[list[str], str]:
+    """torch's header folders and its library folder."""
+    try:
+        import torch
+        from torch.utils.cpp_extension import include_paths, library_paths
+    except ImportError as error:
+        raise BuildError(
+            f"building fastcaps without build isolation needs torch >= {OLDEST_TORCH} installed: "
+            f"{error}"
+        ) from None
+    if torch.__version__ < OLDEST_TORCH:
+        raise BuildError(
+            f"building fastcaps needs torch >= {OLDEST_TORCH}, got {torch.__version__}"
+        )
+    return list(include_paths()), str(library_paths()[0])
 
 
 class NinjaFile:
@@ -103,6 +144,8 @@ class NinjaFile:
         self.objects_folder = build_folder
         self.compiler = os.environ.get("CXX") or "g++"
         self.nvcc = wanted_nvcc()
+        self.sanitize = SANITIZE_FLAGS if sanitizing() else ""
+        self.torch_headers, self.torch_library = torch_folders()
         self.lines = ["ninja_required_version = 1.3"]
         self.objects: list[str] = []
 
@@ -113,6 +156,8 @@ class NinjaFile:
         if self.nvcc:
             for source in sorted((ROOT / "csrc" / "cuda").rglob("*.cu")):
                 self._object(source, "nvcc", "")
+        if not self.objects:
+            raise BuildError(f"there are no C++ sources in {ROOT / 'csrc'}")
         self._edge(str(self.output), "link", self.objects)
         return "\n".join(self.lines) + "\n"
 
@@ -138,45 +183,32 @@ class NinjaFile:
         self.lines.append(f"  extra = {extra_flags}")
 
     def _rules(self) -> None:
-        common = [f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", f"-DPy_LIMITED_API={PYTHON_TARGET}"]
-        headers = [word for folder in includes() for word in ("-isystem", folder)]
-        sanitize = (
-            "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
-            if os.environ.get("FASTCAPS_SANITIZE") == "1"
-            else ""
-        )
-        flags = (
-            "-std=c++17 -O3 -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno "
-            f"-Wall -Wextra -Wno-psabi {sanitize} {quoted(*common, *headers)}"
-        )
+        folders = [*self.torch_headers, sysconfig.get_paths()["include"]]
+        headers = " ".join(f"-isystem {shlex.quote(folder)}" for folder in folders)
+        common = f"-std=c++17 -O3 -DTORCH_TARGET_VERSION={TORCH_TARGET} {headers}"
         self._rule(
-            "cxx", f"{self.compiler} -MMD -MF $out.d {flags} $extra -c $in -o $out", depfile=True
+            "cxx",
+            f"{self.compiler} -MMD -MF $out.d {common} -DPy_LIMITED_API={PYTHON_TARGET} -fPIC "
+            "-fvisibility=hidden -ffp-contract=fast -fno-math-errno -Wall -Wextra -Wno-psabi "
+            f"{self.sanitize} $extra -c $in -o $out",
+            depfile=True,
         )
-        libraries = [f"-L{self._torch_library_folder()}", "-ltorch", "-ltorch_cpu"]
+        libraries = ["-L" + shlex.quote(self.torch_library), "-ltorch", "-ltorch_cpu"]
         if self.nvcc:
-            toolkit = cuda_toolkit(self.nvcc)
-            headers = [word for word in headers if word != "-isystem"]
             self._rule(
                 "nvcc",
-                f"{quoted(self.nvcc)} -MD -MF $out.d -std=c++17 -O3 -Xcompiler "
-                f"-fPIC,-fvisibility=hidden -ccbin {self.compiler} {architecture_flags()} "
-                f"-DUSE_CUDA {quoted(*common)} {quoted(*(f'-isystem={h}' for h in headers))} "
-                "$extra -c $in -o $out",
+                f"{shlex.quote(self.nvcc)} -MD -MF $out.d {common} -DUSE_CUDA -ccbin "
+                f"{self.compiler} -Xcompiler -fPIC,-fvisibility=hidden "
+                f"{architecture_flags(self.nvcc)} $extra -c $in -o $out",
                 depfile=True,
             )
-            folders = [toolkit / "lib64", toolkit / "lib", toolkit / "targets/x86_64-linux/lib"]
-            libraries += [f"-L{folder}" for folder in folders if folder.is_dir()]
-            libraries += ["-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+            libraries += cuda_libraries(self.nvcc)
         undefined = "-undefined dynamic_lookup" if sys.platform == "darwin" else ""
         self._rule(
             "link",
-            f"{self.compiler} -shared {sanitize} {undefined} $in -o $out {quoted(*libraries)}",
+            f"{self.compiler} -shared {self.sanitize} {undefined} $in -o $out "
+            f"{' '.join(libraries)}",
         )
-
-    def _torch_library_folder(self) -> str:
-        from torch.utils.cpp_extension import library_paths
-
-        return str(library_paths()[0])
 
     def _rule(self, name: str, command: str, depfile: bool = False) -> None:
         self.lines += [f"rule {name}", f"  command = {command}", f"  description = {name} $out"]
@@ -189,15 +221,18 @@ class NinjaBuild(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         output = Path(self.get_ext_fullpath(ext.name)).resolve()
-        output.parent.mkdir(parents=True, exist_ok=True)
-        kind = "sanitize" if os.environ.get("FASTCAPS_SANITIZE") == "1" else "release"
+        kind = "sanitize" if sanitizing() else "release"
         folder = Path(self.build_temp).resolve() / kind
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "build.ninja").write_text(NinjaFile(output, folder).text())
+        # Linked beside its objects, since ninja takes no note of another build's output.
+        linked = folder / output.name
+        (folder / "build.ninja").write_text(NinjaFile(linked, folder).text())
         jobs = os.environ.get("MAX_JOBS")
-        subprocess.run(
-            [find_ninja(), "-C", str(folder), *(["-j", jobs] if jobs else [])], check=True
-        )
+        command = [find_ninja(), "-C", str(folder), *(["-j", jobs] if jobs else [])]
+        if subprocess.run(command, check=False).returncode:
+            raise BuildError("the extension did not build; the compiler's messages are above")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        self.copy_file(str(linked), str(output))
 
 
 def find_ninja() -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 
 from fastcaps.backends import BACKENDS, why_not
+from fastcaps.ops import library
 
 DEVICES = ("cpu", "cuda")
 
@@ -26,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("FASTCAPS_TEST_DEVICE", "cpu"),
         help="where the tensors of the tests lie (default: FASTCAPS_TEST_DEVICE, else cpu)",
     )
+    parser.addoption(
+        "--package",
+        metavar="FOLDER",
+        help="refuse to test another fastcaps than the one in this folder, or one not compiled",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "operator(name): the operator under test")
     if config.getoption("device") == "cuda" and not torch.cuda.is_available():
         raise pytest.UsageError("--device cuda: PyTorch finds no CUDA device here")
+    if config.getoption("package") is not None:
+        refuse_other_packages(Path(config.getoption("package")).resolve())
+
+
+def refuse_other_packages(folder: Path) -> None:
+    """Raise unless fastcaps and its extension were imported from ``folder``."""
+    if library.LOAD_ERROR is not None:
+        raise pytest.UsageError(f"--package {folder}: no extension: {library.LOAD_ERROR}")
+    for name in ("fastcaps", "fastcaps._C"):
+        file = Path(str(sys.modules[name].__file__))
+        if not file.is_relative_to(folder):
+            raise pytest.UsageError(f"--package {folder}: {name} was imported from {file}")
 
 
 @pytest.hookimpl(tryfirst=True)
