@@ -50,8 +50,8 @@ sanitize: $(INSTALLED)
 	env PYTHONPATH=build/sanitized \
 	  LD_PRELOAD="$(foreach name,asan ubsan stdc++,$$(g++ -print-file-name=lib$(name).so))" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	  $(BIN)/pytest --package build/sanitized -k "not compile and not export and not memory and not long_predictions" \
-	  $(KERNEL_TESTS)
+	  $(BIN)/pytest --capture sys --package build/sanitized \
+	  -k "not compile and not export and not memory and not long_predictions" $(KERNEL_TESTS)
 
 # The package is installed into a folder of its own, which leaves everything else as it was.
 gpu-check:

@@ -62,7 +62,7 @@ class Settings:
     softmax_over: SoftmaxOver = "outputs"
     iterations: int = 3
     repeats: int = 7
-    patience: float = 1.5
+    patience: float = 1.0
     device: str = "cpu"
     mnist: Path | None = None
 
