@@ -29,7 +29,7 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing(
     using T = decltype(zero);
     const Tensor s = new_sums<T>(u_hat, {iterations, size.batch, size.outputs, size.dim});
     const Tensor log_sum_exp = over_inputs
-                                   ? new_sums<T>(u_hat, {iterations, size.batch, size.outputs})
+                                   ? new_sums<T>(u_hat, {iterations, size.batch, size.outputs, 2})
                                    : new_sums<T>(u_hat, {0});
     const Parameter<T> bias_values(bias);
     const Prior<T> prior_values(prior, size, over_inputs);

@@ -139,7 +139,8 @@ struct FusedRouting {
       T* agreement, void* v) const {
     const int64_t dim = size().dim, count = dim * lanes(), slices = problem.slices();
     const int64_t at = tile * tile_size() + j * count, head = tile * head_size() + j * lanes();
-    std::vector<T> log_sum_exp(lanes(), std::log(static_cast<T>(size().inputs)));
+    std::vector<T> log_sum_exp(2 * lanes(), T(0));
+    std::fill_n(log_sum_exp.data() + lanes(), lanes(), std::log(static_cast<T>(size().inputs)));
     if (problem.over_inputs && !uniform(t)) {
       kernel.combine_online(
           pass.sums + at, pass.largest + head, pass.total + head, slices, all_tiles(), all_heads(),
@@ -153,8 +154,9 @@ struct FusedRouting {
     const int64_t rows = rows_of(tile), columns = size().columns();
     kernel.from_lanes(kStorage<T>, s, rows, dim, s_rows(saved, t, tile, j), columns);
     if (problem.over_inputs) {
-      T* target = saved.log_sum_exp + ((t - 1) * size().batch + tile * lanes()) * size().outputs;
-      for (int64_t b = 0; b < rows; b++) target[b * size().outputs + j] = log_sum_exp[b];
+      const int64_t first = (t - 1) * size().batch + tile * lanes();
+      T* target = saved.log_sum_exp + 2 * (first * size().outputs + j);
+      kernel.from_lanes(kStorage<T>, log_sum_exp.data(), rows, 2, target, 2 * size().outputs);
     }
     add_bias(j, s);
     T* squashed = s + count;
@@ -179,7 +181,7 @@ struct FusedRouting {
     History(const FusedRouting& r, const Tensor& like)
         : agreement(like, r.iterations * r.all_tiles()),
           grad_s(like, r.iterations * r.all_tiles()),
-          log_sum_exp(like, r.problem.over_inputs ? r.iterations * r.all_heads() : 0),
+          log_sum_exp(like, r.problem.over_inputs ? 2 * r.iterations * r.all_heads() : 0),
           mean(like, r.problem.over_inputs ? r.iterations * r.all_tiles() : 0) {}
   };
 
@@ -202,8 +204,9 @@ struct FusedRouting {
       for (int64_t tile = 0; tile < problem.tiles; tile++) {
         const int64_t sample = t * size().batch + tile * lanes();
         kernel.to_lanes(
-            kStorage<T>, saved.log_sum_exp + sample * size().outputs, size().outputs, rows_of(tile),
-            size().outputs, history.log_sum_exp.get() + t * all_heads() + tile * head_size());
+            kStorage<T>, saved.log_sum_exp + 2 * sample * size().outputs, 2 * size().outputs,
+            rows_of(tile), 2 * size().outputs,
+            history.log_sum_exp.get() + 2 * (t * all_heads() + tile * head_size()));
       }
     }
   }
@@ -239,7 +242,7 @@ struct FusedRouting {
       pass.agreement = history.agreement.get() + (t - 1) * all_tiles();
       pass.grad_s = history.grad_s.get() + (t - 1) * all_tiles();
       if (problem.over_inputs) {
-        pass.log_sum_exp = history.log_sum_exp.get() + (t - 1) * all_heads();
+        pass.log_sum_exp = history.log_sum_exp.get() + 2 * (t - 1) * all_heads();
         pass.mean = history.mean.get() + (t - 1) * all_tiles();
       }
       if (keep && !detach && t >= first_pass) {
@@ -334,7 +337,7 @@ struct FusedRouting {
     FusedPass<T> pass{};
     pass.agreement = history.agreement.get() + (iterations - 1) * all_tiles();
     if (problem.over_inputs) {
-      pass.log_sum_exp = history.log_sum_exp.get() + (iterations - 1) * all_heads();
+      pass.log_sum_exp = history.log_sum_exp.get() + 2 * (iterations - 1) * all_heads();
     }
     for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
       kernel.fused_coefficients(problem, pass, slice, tile, last, c, scratch);

@@ -46,7 +46,7 @@ struct FusedPass {
   T* sums;             // [slices][tiles][J][D][L]: of c u_hat, or in the backward pass of dl u_hat
   T* largest;          // [slices][tiles][J][L], forward over inputs
   T* total;            // [slices][tiles][J][L], forward over inputs
-  const T* log_sum_exp;  // [tiles][J][L], over inputs where it is known
+  const T* log_sum_exp;  // [tiles][J][2][L], over inputs where it is known
   const T* grad_s;       // ds of this iteration, backward
   const T* mean;         // sum of c u_hat, which is s without bias; backward over inputs
   T* coefficients;       // [blocks][tiles][J][block][L] or null: c, kept for the last pass
@@ -86,7 +86,7 @@ struct StoredPass {
   T* sums;               // [slices][B][J][D]
   T* largest;            // [slices][B][J]
   T* total;              // [slices][B][J]
-  const T* log_sum_exp;  // [B][J]
+  const T* log_sum_exp;  // [B][J][2]
   const T* grad_s;       // [B][J][D]
   const T* mean;         // [B][J][D]
 };

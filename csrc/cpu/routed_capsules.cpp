@@ -15,8 +15,9 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
   return with_compute_type(u, [&](auto zero) -> std::tuple<Tensor, Tensor, Tensor> {
     using T = decltype(zero);
     const Tensor s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
-    const Tensor log_sum_exp =
-        over_inputs ? new_sums<T>(u, {iterations, size.batch, size.outputs}) : new_sums<T>(u, {0});
+    const Tensor log_sum_exp = over_inputs
+                                   ? new_sums<T>(u, {iterations, size.batch, size.outputs, 2})
+                                   : new_sums<T>(u, {0});
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
     const Parameter<T> bias_values(bias);
     const Prior<T> prior_values(prior, size, over_inputs);

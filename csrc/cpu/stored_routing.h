@@ -15,7 +15,7 @@ namespace fastcaps {
 template <class T>
 struct Saved {
   T* s;            // [R][B][J][D], without bias
-  T* log_sum_exp;  // [R][B][J], over inputs
+  T* log_sum_exp;  // [R][B][J][2], over inputs: the largest logit and the rest
 };
 
 template <class T>
@@ -47,7 +47,7 @@ struct StoredRouting {
     return saved.s + ((t - 1) * size().batch + sample) * size().columns();
   }
   T* log_sum_exp(const Saved<T>& saved, int64_t t, int64_t sample) const {
-    return saved.log_sum_exp + ((t - 1) * size().batch + sample) * size().outputs;
+    return saved.log_sum_exp + 2 * ((t - 1) * size().batch + sample) * size().outputs;
   }
 
   template <class F>
@@ -111,8 +111,9 @@ struct StoredRouting {
       }
       for (int64_t d = 0; d < dim; d++) s_j[d] *= scale;
       if (problem.over_inputs) {
-        log_sum_exp(saved, t, b)[j] =
-            online ? largest + std::log(total) : std::log(static_cast<T>(size().inputs));
+        T* target = log_sum_exp(saved, t, b) + 2 * j;
+        target[0] = online ? largest : T(0);
+        target[1] = std::log(online ? total : static_cast<T>(size().inputs));
       }
     }
     squash_sample(s_t, tile, v);

@@ -174,7 +174,7 @@ void check_saved(
   check_shape("s", s, {iterations, size.batch, size.outputs, size.dim});
   check_shape(
       "log_sum_exp", log_sum_exp,
-      over_inputs ? std::vector<int64_t>{iterations, size.batch, size.outputs}
+      over_inputs ? std::vector<int64_t>{iterations, size.batch, size.outputs, 2}
                   : std::vector<int64_t>{0});
   STD_TORCH_CHECK(
       storage_of(s) == kStorage<T> && storage_of(log_sum_exp) == kStorage<T>,

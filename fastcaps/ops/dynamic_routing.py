@@ -60,7 +60,9 @@ def _fake(
     return (
         u_hat.new_empty(batch, outputs, dim),
         u_hat.new_empty((iterations, batch, outputs, dim), dtype=sums),
-        u_hat.new_empty((iterations, batch, outputs) if softmax_over_inputs else (0,), dtype=sums),
+        u_hat.new_empty(
+            (iterations, batch, outputs, 2) if softmax_over_inputs else (0,), dtype=sums
+        ),
     )
 
 

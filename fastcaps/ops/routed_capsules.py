@@ -65,7 +65,7 @@ def _fake(
     return (
         u.new_empty(batch, outputs, dim),
         u.new_empty((iterations, batch, outputs, dim), dtype=sums),
-        u.new_empty((iterations, batch, outputs) if softmax_over_inputs else (0,), dtype=sums),
+        u.new_empty((iterations, batch, outputs, 2) if softmax_over_inputs else (0,), dtype=sums),
     )
 
 
@@ -142,7 +142,7 @@ def _vmap(call: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
             return loop_over_samples(call)(info, in_dims, u, *parameters)
         v, s, log_sum_exp = call(fold_into_batch(u, u_dim), *parameters)
         samples = (info.batch_size, v.shape[0] // info.batch_size)
-        over_inputs = log_sum_exp.dim() == 3
+        over_inputs = log_sum_exp.dim() == 4
         if over_inputs:
             log_sum_exp = log_sum_exp.unflatten(1, samples)
         outputs = (v.unflatten(0, samples), s.unflatten(1, samples), log_sum_exp)

@@ -18,7 +18,8 @@ void combine_sums(
 }
 
 // One output capsule of an online softmax: brings the slices to one largest logit, sums
-// [D][L] and totals [L], and divides. Also gives the log-sum-exp [L].
+// [D][L] and totals [L], and divides. Also gives the log-sum-exp [2][L], as softmax_over_inputs
+// wants it.
 template <class T, int NV>
 void combine_online(
     const T* partial, const T* largest, const T* total, int64_t slices, int64_t slice_stride,
@@ -45,7 +46,8 @@ void combine_online(
       store(t, load(t) / z);
     }
     for (int lane = 0; lane < width; lane++) {
-      log_sum_exp[at + lane] = overall[lane] + (T)__builtin_log((double)z[lane]);
+      log_sum_exp[at + lane] = overall[lane];
+      log_sum_exp[lanes + at + lane] = (T)__builtin_log((double)z[lane]);
     }
   }
 }

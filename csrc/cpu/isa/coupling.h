@@ -68,18 +68,20 @@ void online_softmax_over_inputs(
   }
 }
 
-// Softmax over inputs where its log-sum-exp [J][L] is known.
+// Softmax over inputs where its log-sum-exp [J][2][L] is known, as a sum of two numbers: the
+// largest logit, from which the others are subtracted exactly, and the rest.
 template <class T, int NV>
 void softmax_over_inputs(
     T* logits, int64_t count, int64_t block, int64_t outputs, const T* log_sum_exp) {
   constexpr int width = kWidth<T>, lanes = NV * width;
   for (int64_t j = 0; j < outputs; j++) {
     for (int v = 0; v < NV; v++) {
-      const Vec<T> offset = load(log_sum_exp + j * lanes + v * width);
+      const Vec<T> largest = load(log_sum_exp + 2 * j * lanes + v * width);
+      const Vec<T> rest = load(log_sum_exp + (2 * j + 1) * lanes + v * width);
       for (int64_t i = 0; i < count; i++) {
         T* l = logits + (j * block + i) * lanes + v * width;
         // Rounding may leave l a little above its log-sum-exp.
-        const Vec<T> x = load(l) - offset;
+        const Vec<T> x = (load(l) - largest) - rest;
         store(l, exp_nonpositive(x > 0 ? Vec<T>{} : x));
       }
     }

@@ -201,10 +201,10 @@ FASTCAPS_INLINE void softmax_of_sample(
     return;
   }
   for (int64_t j = 0; j < p.size.outputs; j++) {
-    const T offset = pass.log_sum_exp[sample * p.size.outputs + j];
+    const T* log_sum_exp = pass.log_sum_exp + 2 * (sample * p.size.outputs + j);
     for (int v = 0; v < NV; v++) {
       T* l = logits + j * lanes + v * width;
-      const Vec<T> x = load(l) - offset;
+      const Vec<T> x = (load(l) - log_sum_exp[0]) - log_sum_exp[1];
       store(l, exp_nonpositive(x > 0 ? Vec<T>{} : x));
     }
   }

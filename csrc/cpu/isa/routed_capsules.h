@@ -180,7 +180,7 @@ FASTCAPS_INLINE void couple_outputs(
     agree_block<T, NV, 2, SUM>(p, block, first, last, u, vectors, prefetch, u_hat, dots);
   }
   if (p.over_inputs) {
-    const T* log_sum_exp = pass.log_sum_exp + (tile * size.outputs + first) * lanes;
+    const T* log_sum_exp = pass.log_sum_exp + 2 * (tile * size.outputs + first) * lanes;
     softmax_over_inputs<T, NV>(c, count, p.block, outputs, log_sum_exp);
     if (with_logits) logit_gradients_over_inputs<T, NV>(c, dl, count, p.block, outputs);
   } else {
