@@ -51,7 +51,7 @@ sanitize: $(INSTALLED)
 	  LD_PRELOAD="$(foreach name,asan ubsan stdc++,$$(g++ -print-file-name=lib$(name).so))" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  $(BIN)/pytest --capture sys --package build/sanitized \
-	  -k "not compile and not export and not memory and not long_predictions" $(KERNEL_TESTS)
+	  -k "not compile and not export and not memory" $(KERNEL_TESTS)
 
 # The package is installed into a folder of its own, which leaves everything else as it was.
 gpu-check:
