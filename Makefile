@@ -2,13 +2,18 @@
 #   make bench      install and race capsule routing against its alternatives
 #   make test       install and run the tests
 #   make lint       ruff, mypy, clang-format
+#   make kernel-report
+#                   compile the Triton kernels without a GPU, and report their machine code
 #   make sanitize   the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make gpu-check  on a GPU machine, with nothing downloaded: install beside everything else,
-#                   run the GPU tests, and benchmark into OUT: PYTHON=... OUT=...
+#                   run the GPU tests, and benchmark into OUT: PYTHON=... OUT=...; its
+#                   halves are gpu-test and gpu-race (BATCHES="1 32 128 512")
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= build/gpu-check
 DEVICE ?= cuda
+BATCHES ?= 1 32 128 512
+RACE = env PYTHONPATH=build/installed $(PYTHON) benchmarks/measure.py --device $(DEVICE)
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -17,7 +22,7 @@ KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,squash prediction_vector
   routed_capsules coupling_coefficients properties instruction_sets))
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: bench test lint format sanitize gpu-check clean
+.PHONY: bench test lint format kernel-report sanitize gpu-check gpu-test gpu-race gpu-install clean
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/routing.py
@@ -43,6 +48,9 @@ $(INSTALLED): $(SOURCES)
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[bench,lint,test,training]"
 	touch $@
 
+kernel-report: $(INSTALLED)
+	$(BIN)/python benchmarks/kernel_report.py
+
 # The sanitizers' runtimes have to be loaded before Python, and libstdc++ with them.
 sanitize: $(INSTALLED)
 	CXX=g++ FASTCAPS_CUDA=0 FASTCAPS_SANITIZE=1 $(BIN)/pip install --quiet --no-deps \
@@ -53,15 +61,30 @@ sanitize: $(INSTALLED)
 	  $(BIN)/pytest --capture sys --package build/sanitized \
 	  -k "not compile and not export and not memory" $(KERNEL_TESTS)
 
+gpu-check: gpu-test gpu-race
+
 # The package is installed into a folder of its own, which leaves everything else as it was.
-gpu-check:
+gpu-install:
 	$(PYTHON) -m pip install --no-deps --no-build-isolation --no-index --upgrade \
 	  --target build/installed .
 	mkdir -p $(OUT)
+
+# Most of the time goes into compiling kernels, on as many cores as there are.
+gpu-test: gpu-install
 	env PYTHONSAFEPATH=1 PYTHONPATH=build/installed $(PYTHON) -m pytest --package build/installed \
+	  $(shell $(PYTHON) -c "import xdist" 2> /dev/null && echo -n auto) \
 	  --device $(DEVICE) --junitxml $(OUT)/tests.xml $(if $(filter cuda,$(DEVICE)),-m gpu) tests
-	env PYTHONPATH=build/installed $(PYTHON) benchmarks/measure.py --device $(DEVICE) \
-	  --json $(OUT)/routing.json
+
+gpu-race: gpu-install
+ifeq ($(DEVICE),cuda)
+	for batch in $(BATCHES); do \
+	  $(RACE) --shapes mnist,au96 --batch $$batch --tf32 --graphs \
+	    --json $(OUT)/float32-$$batch.json && \
+	  $(RACE) --shapes mnist,au96 --batch $$batch --dtype bfloat16 --graphs \
+	    --json $(OUT)/bfloat16-$$batch.json || exit 1; \
+	done
+endif
+	$(RACE) --json $(OUT)/routing.json
 
 clean:
 	rm -rf $(VENV) build dist fastcaps/_C.abi3.so *.egg-info

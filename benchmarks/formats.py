@@ -69,6 +69,7 @@ def row_title(row: Row) -> str:
     return (
         f"{row.shape} {row.mode}: {row.source}, B={row.size.batch}, {row.size}, "
         f"{row.iterations} iterations, softmax over {row.softmax_over}, {row.dtype}"
+        f"{' as TF32' if row.tf32 else ''}{', CUDA graphs' if row.graphs else ''}"
     )
 
 

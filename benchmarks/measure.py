@@ -72,6 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--mode", type=_option(parse_modes), default=parse_modes("both"))
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--tf32", action="store_true", help="allow TF32 products of float32")
+    parser.add_argument("--graphs", action="store_true", help="time CUDA graphs on a GPU")
+    parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--backend", default=None)
     parser.add_argument("--softmax-over", choices=SOFTMAX_OVER, default="outputs")
     parser.add_argument("--device", type=_option(choose_device), default=choose_device("auto"))
@@ -84,11 +87,14 @@ def main(arguments: list[str] | None = None) -> None:
         shapes=options.shapes,
         modes=options.mode,
         dtype=options.dtype,
+        batch=options.batch,
         backend=options.backend,
         softmax_over=options.softmax_over,
         device=options.device,
         repeats=options.repeats,
         patience=options.patience,
+        tf32=options.tf32,
+        graphs=options.graphs,
     )
     write(run(settings, PlainObserver(), scaling=options.scaling), options.json)
 

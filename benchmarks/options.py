@@ -50,6 +50,9 @@ class Settings:
         patience: seconds of timing after which a contestant far from the lead stops early;
             multiples of it decide who is left out, see :mod:`benchmarks.race`.
         device: "cpu" or "cuda".
+        tf32: let every contestant multiply float32 as TF32, on GPUs that can.
+        graphs: on CUDA, time replays of every contestant's CUDA graph: the GPU's time, without
+            what launching costs the processor.
         mnist: file with the digits; None to look for one.
     """
 
@@ -64,6 +67,8 @@ class Settings:
     repeats: int = 7
     patience: float = 1.0
     device: str = "cpu"
+    tf32: bool = False
+    graphs: bool = False
     mnist: Path | None = None
 
 

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.contestants import CONTESTANTS, Contestant, Layer
 from benchmarks.examine import Examined, Judge, examine, forward, forward_and_backward
+from benchmarks.graphs import captured
 from benchmarks.inputs import Inputs, NoDigitsError, make_inputs
 from benchmarks.machine import read_weight
 from benchmarks.memory import available_bytes
@@ -103,6 +104,8 @@ def _race_row(
         softmax_over=settings.softmax_over,
         dtype=settings.dtype,
         u_hat_bytes=shape.size.u_hat * dtype.itemsize,
+        tf32=settings.tf32,
+        graphs=settings.graphs and settings.device == "cuda",
     )
     notify("making the inputs", 0)
     try:
@@ -217,6 +220,8 @@ class _Row:
             call()
         mode, detached = self.row.mode, contestant.detached
         examined = examine(layer, self.inputs, self.judge, mode=mode, detached=detached)
+        if self.row.graphs:
+            call = captured(call)
         group = "detached" if detached else "full"
         self.runners[contestant.name] = Runner(
             call, None if contestant.is_fastcaps else group, examined.seconds

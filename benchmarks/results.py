@@ -79,6 +79,7 @@ class Row:
     ``floor`` is the least possible time and ``floor_set_by`` the rate that sets it, see
     :mod:`benchmarks.roofline`; ``read_weight`` is the time to read the weight once, measured
     between the contestants. ``skipped`` says why there are no results, where there are none.
+    ``tf32`` and ``graphs`` are those of :class:`benchmarks.options.Settings`.
     """
 
     shape: str
@@ -94,6 +95,8 @@ class Row:
     read_weight: float | None = None
     results: list[Result] = field(default_factory=list)
     skipped: str | None = None
+    tf32: bool = False
+    graphs: bool = False
 
     def best(self, *, fastcaps: bool) -> Result | None:
         """fastcaps, or the fastest alternative to it, that was timed and gives exact gradients."""

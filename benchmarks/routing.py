@@ -73,6 +73,10 @@ def main(
     ] = "outputs",
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of routing.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 products of float32.")] = False,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="On a GPU: time CUDA graphs, without launch costs.")
+    ] = False,
     repeats: Annotated[
         int,
         typer.Option(min=MINIMUM_REPEATS, help="Timed repeats; slow contestants may stop earlier."),
@@ -128,6 +132,8 @@ def main(
             patience=patience,
             device=_check("--device", choose_device, device),
             mnist=mnist,
+            tf32=tf32,
+            graphs=graphs,
         )
         report = _measure(chosen, threads, scaling, console)
         write(report, json)

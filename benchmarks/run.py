@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+import torch
+
 from benchmarks.machine import measure_machine
 from benchmarks.options import DTYPES, Settings
 from benchmarks.race import race
@@ -38,6 +40,8 @@ def run(settings: Settings, observer: Observer, *, scaling: bool = False) -> Rep
         BadDigitsError: the file of digits is none.
     """
     start = time.perf_counter()
+    if settings.tf32:
+        torch.set_float32_matmul_precision("high")
     observer.progress("measuring the machine", 0)
     machine = measure_machine(settings.device, DTYPES[settings.dtype])
     observer.machine(machine)

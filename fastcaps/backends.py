@@ -1,7 +1,8 @@
 """Which backend runs a call: one predicate each, silent when choosing, loud when told.
 
-A predicate returns ``None`` if its backend can run an operator on these tensors, else the
-reason why not, as a sentence. ``backend=None`` takes the first of :data:`BACKENDS` that can.
+A predicate returns ``None`` if its backend can run an operator on a tensor like this one and
+these sizes (``D_in``, ``N_out``, ``D_out``, as far as the operator has them), else the reason
+why not, as a sentence. ``backend=None`` takes the first of :data:`BACKENDS` that can.
 A backend named by the caller, or by the environment variable ``FASTCAPS_BACKEND`` (read
 when fastcaps is imported), must run or raises :class:`BackendError`.
 """
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 
+import torch
 from torch import Tensor
 
+from fastcaps.kernels import tiles
 from fastcaps.ops import library
 
 __all__ = ["BACKENDS", "BackendError", "choose_backend", "why_not"]
@@ -22,33 +26,45 @@ class BackendError(RuntimeError):
     """A backend was asked for by name and cannot run this call."""
 
 
-def can_run_cuda(operator: str, tensor: Tensor) -> str | None:
+Predicate = Callable[..., str | None]
+TRITON_INSTALLED = find_spec("triton") is not None
+TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     """None if the CUDA C++ kernels can run ``operator`` on tensors like this one, else why not."""
     if not tensor.is_cuda:
         return f"it runs on CUDA tensors, and this one is on {tensor.device}"
     return _why_not_compiled(operator, "CUDA")
 
 
-def can_run_triton(operator: str, tensor: Tensor) -> str | None:
-    """None if the Triton kernels can run ``operator`` on tensors like this one, else why not."""
-    if not tensor.is_cuda:
+def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
+    """None if the Triton kernels can run ``operator`` on tensors like this one, else why not.
+
+    Under ``TRITON_INTERPRET=1`` they run on CPU tensors, slowly, for tests.
+    """
+    if not TRITON_INSTALLED:
+        return "the package triton is not installed"
+    if not tensor.is_cuda and not (tensor.is_cpu and _triton_interprets()):
         return f"it runs on CUDA tensors, and this one is on {tensor.device}"
-    return f"this version of fastcaps has no Triton kernel for {operator}"
+    if tensor.dtype not in TRITON_DTYPES:
+        return f"it computes in float32, and this tensor is {tensor.dtype}"
+    return tiles.why_not(operator, **sizes)
 
 
-def can_run_cpu(operator: str, tensor: Tensor) -> str | None:
+def can_run_cpu(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     """None if the CPU kernels can run ``operator`` on tensors like this one, else why not."""
     if tensor.device.type != "cpu":
         return f"it runs on CPU tensors, and this one is on {tensor.device}"
     return _why_not_compiled(operator, "CPU")
 
 
-def can_run_reference(operator: str, tensor: Tensor) -> str | None:
+def can_run_reference(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     """The reference runs everywhere."""
     return None
 
 
-BACKENDS: dict[str, Callable[[str, Tensor], str | None]] = {
+BACKENDS: dict[str, Predicate] = {
     "cuda": can_run_cuda,
     "triton": can_run_triton,
     "cpu": can_run_cpu,
@@ -58,7 +74,9 @@ BACKENDS: dict[str, Callable[[str, Tensor], str | None]] = {
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
-def why_not(backend: str, operator: str, tensor: Tensor, *, origin: str = "backend") -> str | None:
+def why_not(
+    backend: str, operator: str, tensor: Tensor, *, origin: str = "backend", **sizes: int
+) -> str | None:
     """None if ``backend`` can run ``operator`` on tensors like this one, else the reason.
 
     Raises:
@@ -68,11 +86,13 @@ def why_not(backend: str, operator: str, tensor: Tensor, *, origin: str = "backe
         raise ValueError(
             f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}"
         )
-    return BACKENDS[backend](operator, tensor)
+    return BACKENDS[backend](operator, tensor, **sizes)
 
 
-def choose_backend(backend: str | None, operator: str, tensor: Tensor) -> str:
+def choose_backend(backend: str | None, operator: str, tensor: Tensor, **sizes: int) -> str:
     """The backend to run ``operator`` with on tensors like this one.
+
+    The automatic choice never interprets: Triton then needs a CUDA tensor.
 
     Raises:
         ValueError: ``backend`` is not the name of a backend.
@@ -81,11 +101,19 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor) -> str:
     named = ENVIRONMENT_CHOICE if backend is None else backend
     origin = "FASTCAPS_BACKEND" if backend is None else "backend"
     if named is None:
-        return next(name for name, can_run in BACKENDS.items() if not can_run(operator, tensor))
-    reason = why_not(named, operator, tensor, origin=origin)
+        return next(
+            name
+            for name, can_run in BACKENDS.items()
+            if (name != "triton" or tensor.is_cuda) and not can_run(operator, tensor, **sizes)
+        )
+    reason = why_not(named, operator, tensor, origin=origin, **sizes)
     if reason is not None:
         raise BackendError(f"{origin} {named!r} cannot run {operator}: {reason}")
     return named
+
+
+def _triton_interprets() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _why_not_compiled(operator: str, dispatch_key: str) -> str | None:

@@ -56,7 +56,7 @@ def squash(s: Tensor, dim: int = -1, *, backend: str | None = None) -> Tensor:
         raise ValueError(f"dim: expected a dimension of s {list(s.shape)}, got {dim}")
     if s.shape[dim] == 0:
         raise ValueError(f"s: expected vectors of at least 1 number, got {list(s.shape)}")
-    chosen = choose_backend(backend, "squash", s)
+    chosen = choose_backend(backend, "squash", s, D_out=s.shape[dim])
     with arguments.without_autocast(s):
         return squash_op.squash(s.movedim(dim, -1), backend=chosen).movedim(-1, dim)
 
@@ -76,7 +76,7 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str | None = None)
         Prediction vectors ``u_hat`` [B, N_in, N_out, D_out].
     """
     u, weight = _check_capsules(u, weight)
-    chosen = choose_backend(backend, "prediction_vectors", u)
+    chosen = choose_backend(backend, "prediction_vectors", u, **_layer_sizes(weight))
     with arguments.without_autocast(u):
         return prediction_vectors_op.prediction_vectors(u, weight, backend=chosen)
 
@@ -117,7 +117,7 @@ def dynamic_routing(
     _, inputs, outputs, dim = u_hat.shape
     bias = _check_parameter("bias", bias, (outputs, dim), "u_hat", u_hat)
     prior = _check_parameter("prior", prior, (inputs, outputs), "u_hat", u_hat)
-    chosen = choose_backend(backend, "dynamic_routing", u_hat)
+    chosen = choose_backend(backend, "dynamic_routing", u_hat, N_out=outputs, D_out=dim)
     with arguments.without_autocast(u_hat):
         return dynamic_routing_op.dynamic_routing(
             u_hat, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
@@ -154,7 +154,7 @@ def routed_capsules(
     bias, prior = _check_routing_options(
         u, weight, iterations, softmax_over, bias, prior, detach_routing
     )
-    chosen = choose_backend(backend, "routed_capsules", u)
+    chosen = choose_backend(backend, "routed_capsules", u, **_layer_sizes(weight))
     with arguments.without_autocast(u):
         return routed_capsules_op.routed_capsules(
             u, weight, bias, prior, iterations, softmax_over, detach_routing, backend=chosen
@@ -183,11 +183,16 @@ def coupling_coefficients(
     """
     u, weight = _check_capsules(u, weight)
     bias, prior = _check_routing_options(u, weight, iterations, softmax_over, bias, prior, False)
-    chosen = choose_backend(backend, "coupling_coefficients", u)
+    chosen = choose_backend(backend, "coupling_coefficients", u, **_layer_sizes(weight))
     with arguments.without_autocast(u):
         return coupling_coefficients_op.coupling_coefficients(
             u, weight, bias, prior, iterations, softmax_over, backend=chosen
         )
+
+
+def _layer_sizes(weight: Tensor) -> dict[str, int]:
+    _, in_dim, outputs, out_dim = weight.shape
+    return {"D_in": in_dim, "N_out": outputs, "D_out": out_dim}
 
 
 def _check_capsules(u: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "operator(name): the operator under test")
     if config.getoption("device") == "cuda" and not torch.cuda.is_available():
         raise pytest.UsageError("--device cuda: PyTorch finds no CUDA device here")
+    if config.getoption("device") == "cpu":
+        # Read when Triton's kernels are imported, which no test module has done yet.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
     if config.getoption("package") is not None:
         refuse_other_packages(Path(config.getoption("package")).resolve())
 
@@ -64,12 +67,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``backend`` on every backend with a kernel for its operator."""
+    """Run a test that asks for ``backend`` on every backend with a kernel for its operator.
+
+    Interpreted kernels are slow, and have tests of their own in test_triton.py.
+    """
     if "backend" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("operator")
         operator = "routed_capsules" if marker is None else marker.args[0]
         sample = torch.empty(1, device=metafunc.config.getoption("device"))
-        usable = [name for name in BACKENDS if why_not(name, operator, sample) is None]
+        usable = [
+            name
+            for name in BACKENDS
+            if why_not(name, operator, sample) is None and (name != "triton" or sample.is_cuda)
+        ]
         metafunc.parametrize("backend", usable)
 
 

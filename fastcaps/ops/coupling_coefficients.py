@@ -33,7 +33,8 @@ def coupling_coefficients(
                 bias=bias,
                 prior=prior,
             )
-        return _forward(u, weight, bias, prior, iterations, softmax_over == "inputs")
+        coefficients = library.overload(backend, "coupling_coefficients")
+        return coefficients(u, weight, bias, prior, iterations, softmax_over == "inputs")
 
 
 def _fake(
@@ -48,7 +49,4 @@ def _fake(
     return u.new_empty(batch, inputs, weight.shape[2])
 
 
-if library.LOAD_ERROR is None:
-    _forward = torch.ops.fastcaps.coupling_coefficients.default
-    torch.library.register_fake("fastcaps::coupling_coefficients", _fake)
-    torch.library.register_vmap("fastcaps::coupling_coefficients", loop_over_samples(_forward))
+library.connect("coupling_coefficients", _fake, loop_over_samples)

@@ -41,9 +41,14 @@ def dynamic_routing(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
-    call = DynamicRouting.apply if need_gradient(u_hat, bias, prior) else _forward
     v: Tensor
-    v, _, _ = call(u_hat, bias, prior, iterations, over_inputs, detach_routing)
+    if need_gradient(u_hat, bias, prior):
+        v, _, _ = DynamicRouting.apply(
+            backend, u_hat, bias, prior, iterations, over_inputs, detach_routing
+        )
+    else:
+        forward = library.overload(backend, "dynamic_routing")
+        v, _, _ = forward(u_hat, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 
@@ -93,6 +98,7 @@ class DynamicRoutingBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        backend: str,
         grad: Tensor,
         u_hat: Tensor,
         bias: Tensor | None,
@@ -103,7 +109,7 @@ class DynamicRoutingBackward(torch.autograd.Function):
         softmax_over_inputs: bool,
         detach_routing: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return _backward(
+        return library.overload(backend, "dynamic_routing_backward")(
             grad,
             u_hat,
             bias,
@@ -125,6 +131,7 @@ class DynamicRouting(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        backend: str,
         u_hat: Tensor,
         bias: Tensor | None,
         prior: Tensor | None,
@@ -132,21 +139,23 @@ class DynamicRouting(torch.autograd.Function):
         softmax_over_inputs: bool,
         detach_routing: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return _forward(u_hat, bias, prior, iterations, softmax_over_inputs, detach_routing)
+        forward = library.overload(backend, "dynamic_routing")
+        return forward(u_hat, bias, prior, iterations, softmax_over_inputs, detach_routing)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        u_hat, bias, prior, *ctx.options = inputs
+        ctx.backend, u_hat, bias, prior, *ctx.options = inputs
         _, s, log_sum_exp = output
         ctx.mark_non_differentiable(s, log_sum_exp)
         ctx.save_for_backward(u_hat, bias, prior, s, log_sum_exp)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        grads = DynamicRoutingBackward.apply(grad, *ctx.saved_tensors, *ctx.options)
-        needed = ctx.needs_input_grad
+        grads = DynamicRoutingBackward.apply(ctx.backend, grad, *ctx.saved_tensors, *ctx.options)
+        needed = ctx.needs_input_grad[-6:-3]
         return (
-            *(g if need else None for g, need in zip(grads, needed[:3], strict=True)),
+            None,
+            *(g if need else None for g, need in zip(grads, needed, strict=True)),
             None,
             None,
             None,
@@ -157,17 +166,5 @@ class DynamicRouting(torch.autograd.Function):
         return loop_over_samples(DynamicRouting.apply)(info, in_dims, *args)
 
 
-if library.LOAD_ERROR is None:
-    _forward = torch.ops.fastcaps.dynamic_routing.default
-    _backward = torch.ops.fastcaps.dynamic_routing_backward.default
-    torch.library.register_fake("fastcaps::dynamic_routing", _fake)
-    torch.library.register_fake("fastcaps::dynamic_routing_backward", _fake_backward)
-    torch.library.register_autograd(
-        "fastcaps::dynamic_routing",
-        DynamicRouting.backward,
-        setup_context=DynamicRouting.setup_context,
-    )
-    torch.library.register_autograd(
-        "fastcaps::dynamic_routing_backward", DynamicRoutingBackward.backward
-    )
-    torch.library.register_vmap("fastcaps::dynamic_routing", loop_over_samples(_forward))
+library.connect("dynamic_routing", _fake, loop_over_samples, DynamicRouting)
+library.connect_gradient("dynamic_routing_backward", _fake_backward, DynamicRoutingBackward)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
-    call = PredictionVectors.apply if need_gradient(u, weight) else _forward
-    u_hat: Tensor = call(u, weight)
-    return u_hat
+    if need_gradient(u, weight):
+        u_hat: Tensor = PredictionVectors.apply(backend, u, weight)
+        return u_hat
+    return library.overload(backend, "prediction_vectors")(u, weight)
 
 
 def _fake(u: Tensor, weight: Tensor) -> Tensor:
@@ -47,9 +49,10 @@ class PredictionVectorsBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+        backend: str, grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
     ) -> tuple[Tensor, Tensor]:
-        return _backward(grad, u, weight, need_u, need_weight)
+        backward = library.overload(backend, "prediction_vectors_backward")
+        return backward(grad, u, weight, need_u, need_weight)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
@@ -73,37 +76,26 @@ class PredictionVectors(torch.autograd.Function):
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
 
     @staticmethod
-    def forward(u: Tensor, weight: Tensor) -> Tensor:
-        return _forward(u, weight)
+    def forward(backend: str, u: Tensor, weight: Tensor) -> Tensor:
+        return library.overload(backend, "prediction_vectors")(u, weight)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[str, Tensor, Tensor], output: Tensor) -> None:
+        ctx.backend, u, weight = inputs
+        ctx.save_for_backward(u, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        need_u, need_weight = ctx.needs_input_grad
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
+        need_u, need_weight = ctx.needs_input_grad[-2:]
         grad_u, grad_weight = PredictionVectorsBackward.apply(
-            grad, *ctx.saved_tensors, need_u, need_weight
+            ctx.backend, grad, *ctx.saved_tensors, need_u, need_weight
         )
-        return grad_u if need_u else None, grad_weight if need_weight else None
+        return None, grad_u if need_u else None, grad_weight if need_weight else None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
-        return _vmap(PredictionVectors.apply)(info, in_dims, *args)
+    def vmap(info: Any, in_dims: tuple[Any, ...], backend: str, *args: Any) -> tuple[Tensor, int]:
+        return _vmap(partial(PredictionVectors.apply, backend))(info, in_dims[1:], *args)
 
 
-if library.LOAD_ERROR is None:
-    _forward = torch.ops.fastcaps.prediction_vectors.default
-    _backward = torch.ops.fastcaps.prediction_vectors_backward.default
-    torch.library.register_fake("fastcaps::prediction_vectors", _fake)
-    torch.library.register_fake("fastcaps::prediction_vectors_backward", _fake_backward)
-    torch.library.register_autograd(
-        "fastcaps::prediction_vectors",
-        PredictionVectors.backward,
-        setup_context=PredictionVectors.setup_context,
-    )
-    torch.library.register_autograd(
-        "fastcaps::prediction_vectors_backward", PredictionVectorsBackward.backward
-    )
-    torch.library.register_vmap("fastcaps::prediction_vectors", _vmap(_forward))
+library.connect("prediction_vectors", _fake, _vmap, PredictionVectors)
+library.connect_gradient("prediction_vectors_backward", _fake_backward, PredictionVectorsBackward)

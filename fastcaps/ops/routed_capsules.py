@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,9 +45,14 @@ def routed_capsules(
             detach_routing=detach_routing,
         )
     over_inputs = softmax_over == "inputs"
-    call = RoutedCapsules.apply if need_gradient(u, weight, bias, prior) else _forward
     v: Tensor
-    v, _, _ = call(u, weight, bias, prior, iterations, over_inputs, detach_routing)
+    if need_gradient(u, weight, bias, prior):
+        v, _, _ = RoutedCapsules.apply(
+            backend, u, weight, bias, prior, iterations, over_inputs, detach_routing
+        )
+    else:
+        forward = library.overload(backend, "routed_capsules")
+        v, _, _ = forward(u, weight, bias, prior, iterations, over_inputs, detach_routing)
     return v
 
 
@@ -100,6 +106,7 @@ class RoutedCapsulesBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        backend: str,
         grad: Tensor,
         u: Tensor,
         weight: Tensor,
@@ -113,7 +120,7 @@ class RoutedCapsulesBackward(torch.autograd.Function):
         need_u: bool,
         need_weight: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return _backward(
+        return library.overload(backend, "routed_capsules_backward")(
             grad,
             u,
             weight,
@@ -156,6 +163,7 @@ class RoutedCapsules(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        backend: str,
         u: Tensor,
         weight: Tensor,
         bias: Tensor | None,
@@ -164,44 +172,34 @@ class RoutedCapsules(torch.autograd.Function):
         softmax_over_inputs: bool,
         detach_routing: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return _forward(u, weight, bias, prior, iterations, softmax_over_inputs, detach_routing)
+        forward = library.overload(backend, "routed_capsules")
+        return forward(u, weight, bias, prior, iterations, softmax_over_inputs, detach_routing)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        u, weight, bias, prior, *ctx.options = inputs
+        ctx.backend, u, weight, bias, prior, *ctx.options = inputs
         _, s, log_sum_exp = output
         ctx.mark_non_differentiable(s, log_sum_exp)
         ctx.save_for_backward(u, weight, bias, prior, s, log_sum_exp)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        needed = ctx.needs_input_grad
+        needed = ctx.needs_input_grad[-7:-3]
         grads = RoutedCapsulesBackward.apply(
-            grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1]
+            ctx.backend, grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1]
         )
         return (
-            *(g if need else None for g, need in zip(grads, needed[:4], strict=True)),
+            None,
+            *(g if need else None for g, need in zip(grads, needed, strict=True)),
             None,
             None,
             None,
         )
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
-        return _vmap(RoutedCapsules.apply)(info, in_dims, *args)
+    def vmap(info: Any, in_dims: tuple[Any, ...], backend: str, *args: Any) -> tuple[Any, Any]:
+        return _vmap(partial(RoutedCapsules.apply, backend))(info, in_dims[1:], *args)
 
 
-if library.LOAD_ERROR is None:
-    _forward = torch.ops.fastcaps.routed_capsules.default
-    _backward = torch.ops.fastcaps.routed_capsules_backward.default
-    torch.library.register_fake("fastcaps::routed_capsules", _fake)
-    torch.library.register_fake("fastcaps::routed_capsules_backward", _fake_backward)
-    torch.library.register_autograd(
-        "fastcaps::routed_capsules",
-        RoutedCapsules.backward,
-        setup_context=RoutedCapsules.setup_context,
-    )
-    torch.library.register_autograd(
-        "fastcaps::routed_capsules_backward", RoutedCapsulesBackward.backward
-    )
-    torch.library.register_vmap("fastcaps::routed_capsules", _vmap(_forward))
+library.connect("routed_capsules", _fake, _vmap, RoutedCapsules)
+library.connect_gradient("routed_capsules_backward", _fake_backward, RoutedCapsulesBackward)

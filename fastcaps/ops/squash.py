@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +20,10 @@ def squash(s: Tensor, *, backend: str) -> Tensor:
     """s [..., D] -> v [..., D] in the dtype of s."""
     if backend == "reference":
         return reference.squash(s)
-    v: Tensor = Squash.apply(s) if need_gradient(s) else _forward(s)
-    return v
+    if need_gradient(s):
+        v: Tensor = Squash.apply(backend, s)
+        return v
+    return library.overload(backend, "squash")(s)
 
 
 def _fake(s: Tensor) -> Tensor:
@@ -38,18 +41,18 @@ class SquashBackward(torch.autograd.Function):
     backward = staticmethod(no_second_derivative("squash"))
 
     @staticmethod
-    def forward(grad: Tensor, s: Tensor) -> Tensor:
-        return _backward(grad, s)
+    def forward(backend: str, grad: Tensor, s: Tensor) -> Tensor:
+        return library.overload(backend, "squash_backward")(grad, s)
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[int | None, int | None], grad: Tensor, s: Tensor
+        info: Any, in_dims: tuple[int | None, ...], backend: str, grad: Tensor, s: Tensor
     ) -> tuple[Tensor, int]:
         batched = [
             x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            for x, dim in zip((grad, s), in_dims, strict=True)
+            for x, dim in zip((grad, s), in_dims[1:], strict=True)
         ]
-        grad_s: Tensor = SquashBackward.apply(*batched)
+        grad_s: Tensor = SquashBackward.apply(backend, *batched)
         return grad_s, 0
 
 
@@ -64,30 +67,22 @@ class Squash(torch.autograd.Function):
     """s [..., D] -> v [..., D]."""
 
     @staticmethod
-    def forward(s: Tensor) -> Tensor:
-        return _forward(s)
+    def forward(backend: str, s: Tensor) -> Tensor:
+        return library.overload(backend, "squash")(s)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[str, Tensor], output: Tensor) -> None:
+        ctx.backend, s = inputs
+        ctx.save_for_backward(s)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        grad_s: Tensor = SquashBackward.apply(grad, *ctx.saved_tensors)
-        return grad_s
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, SquashBackward.apply(ctx.backend, grad, *ctx.saved_tensors)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], s: Tensor) -> tuple[Tensor, int]:
-        return _vmap(Squash.apply)(info, in_dims, s)
+    def vmap(info: Any, in_dims: tuple[int | None, ...], backend: str, s: Tensor) -> Any:
+        return _vmap(partial(Squash.apply, backend))(info, in_dims[1:], s)
 
 
-if library.LOAD_ERROR is None:
-    _forward = torch.ops.fastcaps.squash.default
-    _backward = torch.ops.fastcaps.squash_backward.default
-    torch.library.register_fake("fastcaps::squash", _fake)
-    torch.library.register_fake("fastcaps::squash_backward", _fake_backward)
-    torch.library.register_autograd(
-        "fastcaps::squash", Squash.backward, setup_context=Squash.setup_context
-    )
-    torch.library.register_autograd("fastcaps::squash_backward", SquashBackward.backward)
-    torch.library.register_vmap("fastcaps::squash", _vmap(_forward))
+library.connect("squash", _fake, _vmap, Squash)
+library.connect_gradient("squash_backward", _fake_backward, SquashBackward)

@@ -1,0 +1,34 @@
+"""In which dtype and how exactly tensor cores multiply."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+__all__ = ["EXACT", "dot_operand", "dot_precision"]
+
+EXACT = "tf32x3"
+"""Products of float32 as three TF32 products, which keeps float32's accuracy."""
+
+
+def dot_operand(dtype: torch.dtype) -> tl.dtype:
+    """What tensors of this dtype are multiplied as.
+
+    float16 goes as TF32, which holds it, with the range of float32 for what it is multiplied
+    with. The interpreter cannot multiply bfloat16.
+    """
+    if dtype == torch.bfloat16 and not triton.knobs.runtime.interpret:
+        return tl.bfloat16
+    return tl.float32
+
+
+def dot_precision(dtype: torch.dtype) -> str:
+    """Triton's ``input_precision`` of products of tensors of this dtype.
+
+    float32 stays float32, by three TF32 products, unless
+    ``torch.set_float32_matmul_precision`` allows less. TF32 holds half types as they are.
+    """
+    if dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest":
+        return EXACT
+    return "tf32"
