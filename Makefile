@@ -13,7 +13,9 @@ VENV ?= .venv
 OUT ?= build/gpu-check
 DEVICE ?= cuda
 BATCHES ?= 1 32 128 512
-RACE = env PYTHONPATH=build/installed $(PYTHON) benchmarks/measure.py --device $(DEVICE)
+MEASURE = env PYTHONPATH=build/installed $(PYTHON) benchmarks/measure.py --device $(DEVICE)
+RACE = $(MEASURE) --shapes mnist,au96 --graphs \
+  --contestants "fastcaps,broadcast,einsum,broadcast compiled,einsum compiled"
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -72,19 +74,18 @@ gpu-install:
 # Most of the time goes into compiling kernels, on as many cores as there are.
 gpu-test: gpu-install
 	env PYTHONSAFEPATH=1 PYTHONPATH=build/installed $(PYTHON) -m pytest --package build/installed \
-	  $(shell $(PYTHON) -c "import xdist" 2> /dev/null && echo -n auto) \
+	  $(shell $(PYTHON) -c "import xdist" 2> /dev/null && echo "-n auto") \
 	  --device $(DEVICE) --junitxml $(OUT)/tests.xml $(if $(filter cuda,$(DEVICE)),-m gpu) tests
 
 gpu-race: gpu-install
 ifeq ($(DEVICE),cuda)
 	for batch in $(BATCHES); do \
-	  $(RACE) --shapes mnist,au96 --batch $$batch --tf32 --graphs \
-	    --json $(OUT)/float32-$$batch.json && \
-	  $(RACE) --shapes mnist,au96 --batch $$batch --dtype bfloat16 --graphs \
-	    --json $(OUT)/bfloat16-$$batch.json || exit 1; \
+	  $(RACE) --batch $$batch --tf32 --json $(OUT)/float32-$$batch.json && \
+	  $(RACE) --batch $$batch --dtype bfloat16 --json $(OUT)/bfloat16-$$batch.json || exit 1; \
 	done
+else
+	$(MEASURE) --json $(OUT)/routing.json
 endif
-	$(RACE) --json $(OUT)/routing.json
 
 clean:
 	rm -rf $(VENV) build dist fastcaps/_C.abi3.so *.egg-info

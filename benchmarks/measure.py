@@ -16,6 +16,7 @@ from typing import TypeVar
 # Last, so that an installed fastcaps is found before the source tree beside this folder.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.contestants import CONTESTANTS
 from benchmarks.formats import COLUMNS, cells, milliseconds, rates, remarks, row_note, row_title
 from benchmarks.options import (
     DTYPES,
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--shapes", type=_option(_shapes), default=DEFAULT_SHAPES, help="as of routing.py"
     )
+    parser.add_argument("--contestants", type=_option(_contestants), default=Settings.contestants)
     parser.add_argument("--mode", type=_option(parse_modes), default=parse_modes("both"))
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--tf32", action="store_true", help="allow TF32 products of float32")
@@ -85,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = replace(
         Settings(),
         shapes=options.shapes,
+        contestants=options.contestants,
         modes=options.mode,
         dtype=options.dtype,
         batch=options.batch,
@@ -101,6 +104,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _shapes(text: str) -> tuple[str, ...]:
     return parse_names(text, SHAPES, default=DEFAULT_SHAPES)
+
+
+def _contestants(text: str) -> tuple[str, ...]:
+    return parse_names(text, CONTESTANTS)
 
 
 def _option(parse: Callable[[str], Value]) -> Callable[[str], Value]:

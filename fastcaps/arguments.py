@@ -26,6 +26,12 @@ Size = int | str
 """A size that must match (int), or the name of one that may be anything from 1 up (str)."""
 
 
+AUTOCAST_DEVICES = frozenset(
+    kind for kind in ("cpu", "cuda", "xpu", "mps", "hpu") if torch.amp.is_autocast_available(kind)
+)
+"""Found once: compilers of some versions of PyTorch cannot ask."""
+
+
 def check_tensor(name: str, value: object) -> None:
     """Raise TypeError unless ``value`` is a tensor of one of :data:`DTYPES`."""
     if not isinstance(value, Tensor):
@@ -91,4 +97,4 @@ def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
 
 def _autocast_is_on(tensor: Tensor) -> bool:
     kind = tensor.device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return kind in AUTOCAST_DEVICES and torch.is_autocast_enabled(kind)

@@ -94,11 +94,19 @@ def combine_kernel(
     HAS_BIAS: tl.constexpr,
     ROWS: tl.constexpr,
     WIDE: tl.constexpr,
+    EVEN_INPUTS: tl.constexpr = 0,
 ):
     """End of an iteration: s from the slices, v = squash(s + bias), V += v."""
     row, element, exists = row_tile(rows, D, ROWS, WIDE)
     stride = tl.cast(rows, tl.int64) * D
-    if OVER_INPUTS:
+    if OVER_INPUTS and EVEN_INPUTS > 0:
+        # The slices' sums come with coefficients of 1 / EVEN_INPUTS, from logits of 0.
+        sums = add_slices(partial, element, exists, slices, stride)
+        nothing = tl.zeros(row.shape, tl.float32)
+        tl.store(log_sum_exp + row * 2, nothing, mask=row < rows)
+        even = nothing + EVEN_INPUTS
+        tl.store(log_sum_exp + row * 2 + 1, tl.log(even), mask=row < rows)
+    elif OVER_INPUTS:
         sums, peak, rest = add_softmax_slices(
             partial, largest, weights, row, element, exists, rows, slices, stride
         )

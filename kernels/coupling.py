@@ -21,7 +21,8 @@ def input_columns(PADDED_K: tl.constexpr, BLOCK_I: tl.constexpr):
 
     The columns run over pairs of k outermost, then inputs, then the pair. A thread of a tensor
     core's result has pairs of columns, 8 apart: so it has every k of an input, and
-    :func:`sum_over_k` needs no other thread.
+    :func:`sum_over_k` needs no other thread. :func:`arrange_kernel` puts u into this order, so
+    that it loads in long pieces.
     """
     PAIR: tl.constexpr = 2 if PADDED_K > 1 else 1
     column = tl.arange(0, BLOCK_I * PADDED_K)
@@ -49,12 +50,49 @@ def spread_over_k(coefficients, BLOCK_I: tl.constexpr, PADDED_K: tl.constexpr):
 
 
 @triton.jit
-def input_tile(b, i, B, I, K: tl.constexpr, PADDED_K: tl.constexpr, BLOCK_I: tl.constexpr):
-    """Offsets in u of samples b and inputs i .. i + BLOCK_I, [B, I * K], and which exist."""
+def capsule_tile(b, i, B, I, K: tl.constexpr, PADDED_K: tl.constexpr, BLOCK_I: tl.constexpr):
+    """Offsets in u [B, I, K] of inputs i .. i + BLOCK_I, [B, I * K], and which exist."""
     nearby, k = input_columns(PADDED_K, BLOCK_I)
     exists = (b < B)[:, None] & ((i + nearby < I) & (k < K))[None, :]
     first = b.to(tl.int64)[:, None] * (I * K) + i * K
     return first + (nearby * K + k)[None, :], exists
+
+
+@triton.jit
+def load_inputs(
+    arranged, b, i, B, I, PADDED_K: tl.constexpr, BLOCK_I: tl.constexpr, ARRANGED_I: tl.constexpr
+):
+    """Inputs i .. i + BLOCK_I of samples b, [B, I * K], from what :func:`arrange_kernel` wrote."""
+    PAIR: tl.constexpr = 2 if PADDED_K > 1 else 1
+    columns = tl.cdiv(I, ARRANGED_I) * (ARRANGED_I * PADDED_K)
+    column = tl.arange(0, BLOCK_I * PADDED_K)
+    if BLOCK_I < ARRANGED_I:
+        run: tl.constexpr = PAIR * BLOCK_I
+        column = column // run * (PAIR * ARRANGED_I) + column % run + i % ARRANGED_I * PAIR
+    first = b.to(tl.int64)[:, None] * columns + i // ARRANGED_I * (ARRANGED_I * PADDED_K)
+    return tl.load(arranged + first + column[None, :], mask=(b < B)[:, None], other=0.0)
+
+
+@triton.jit(do_not_specialize=["B"])
+def arrange_kernel(
+    u,  # [B, I, K]
+    arranged,  # [B, I / ARRANGED_I, PADDED_K / 2, ARRANGED_I, 2], written
+    B,
+    I,
+    K: tl.constexpr,
+    PADDED_K: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
+):
+    """u in the order of the tiles' columns, with zeros where there is no input or k."""
+    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
+    i = tl.program_id(1) * ARRANGED_I
+    element, exists = capsule_tile(b, i, B, I, K, PADDED_K, ARRANGED_I)
+    inputs = tl.load(u + element, mask=exists, other=0.0)
+    columns = tl.num_programs(1) * (ARRANGED_I * PADDED_K)
+    column = tl.arange(0, ARRANGED_I * PADDED_K)
+    place = b.to(tl.int64)[:, None] * columns + (i * PADDED_K + column)[None, :]
+    tl.store(arranged + place, inputs, mask=(b < B)[:, None])
 
 
 @triton.jit
@@ -91,6 +129,21 @@ def coefficient_tile(b, i, B, I, BLOCK_I: tl.constexpr):
     input_capsule = i + tl.arange(0, BLOCK_I)
     exists = (b < B)[:, None] & (input_capsule < I)[None, :]
     return b.to(tl.int64)[:, None] * I + input_capsule[None, :], exists
+
+
+@triton.jit
+def multiply(left, right, sums, OPERAND: tl.constexpr, PRECISION: tl.constexpr):
+    """``sums + left right``, for left [M, K] in float32 and right [K, N] already an operand.
+
+    A half type holds right as it is, and left in two terms: V and what is weighed by coefficients
+    decide the routing, which would not forgive a half type's rounding after a few iterations.
+    """
+    if tl.bfloat16 == OPERAND:
+        high = left.to(OPERAND)
+        low = (left - high.to(tl.float32)).to(OPERAND)
+        return tl.dot(high, right, tl.dot(low, right, sums))
+    else:
+        return tl.dot(left.to(OPERAND), right, sums, input_precision=PRECISION)
 
 
 @triton.jit
@@ -149,10 +202,11 @@ def routing_logits(
     logits = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
     if HAS_AGREEMENT:
         vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
-        v = tl.load(agreement + vector, mask=vector_exists, other=0.0).to(OPERAND)
+        v = tl.load(agreement + vector, mask=vector_exists, other=0.0)
         element, exists = weight_tile(i, j, I, K, J, D, PADDED_K, PADDED_D, BLOCK_I)
         w = tl.load(weight + element, mask=exists, other=0.0).to(OPERAND)
-        products = tl.dot(v, tl.trans(w), input_precision=PRECISION)
+        nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
+        products = multiply(v, tl.trans(w), nothing, OPERAND, PRECISION)
         logits = sum_over_k(products, inputs, BLOCK_I, PADDED_K)
     if HAS_PRIOR:
         logits = add_prior(logits, prior, i, j, I, J, BLOCK_I)

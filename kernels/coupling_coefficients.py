@@ -7,7 +7,7 @@ from torch import Tensor
 from fastcaps.kernels.launch import on_device
 from fastcaps.kernels.passes import coefficients_kernel
 from fastcaps.kernels.plan import plan_of
-from fastcaps.kernels.routed_capsules import align, route
+from fastcaps.kernels.routed_capsules import arrange, route
 
 __all__ = ["forward"]
 
@@ -32,7 +32,7 @@ def forward(
     v = u.new_empty(plan.batch, plan.outputs, plan.dim)
     log_sum_exp = plan.log_sum_exp()
     with on_device(u):
-        inputs = align(u, weight, bias, prior)
+        inputs = arrange(plan, u, weight, bias, prior)
         route(plan, inputs, agreement, normalizer, v, plan.vectors(iterations), log_sum_exp)
         plan.run(
             coefficients_kernel,

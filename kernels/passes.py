@@ -10,11 +10,14 @@ import triton.language as tl
 
 from fastcaps.kernels.coupling import (
     add_prior,
+    capsule_tile,
     coefficient_tile,
     coupling_coefficients,
-    input_tile,
+    input_columns,
+    load_inputs,
     load_normalizer,
     log_sum_exp_over_outputs,
+    multiply,
     routing_logits,
     spread_over_k,
     sum_over_k,
@@ -25,7 +28,7 @@ from fastcaps.kernels.coupling import (
 
 @triton.jit(do_not_specialize=["B"])
 def normalizer_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     agreement,  # [B, J, D]: V
     prior,  # [I, J]
@@ -41,14 +44,14 @@ def normalizer_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """Softmax over outputs: the largest logit of every input capsule, and the log of the rest."""
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     i = tl.program_id(1) * BLOCK_I
-    element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-    inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+    inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     largest, rest = log_sum_exp_over_outputs(
         weight, agreement, prior, inputs, b, i, B, I, K, J, D, HAS_AGREEMENT, HAS_PRIOR,
         PADDED_K, PADDED_D, BLOCK_B, BLOCK_I, OPERAND, PRECISION,
@@ -60,7 +63,7 @@ def normalizer_kernel(
 
 @triton.jit(do_not_specialize=["B"])
 def coefficients_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     agreement,  # [B, J, D]: V
     prior,  # [I, J]
@@ -78,14 +81,14 @@ def coefficients_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """The coupling coefficients themselves, for who asks for them."""
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     i = tl.program_id(1) * BLOCK_I
-    element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-    inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+    inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, exists = coefficient_tile(b, i, B, I, BLOCK_I)
     for j in range(J):
         logits = routing_logits(
@@ -98,8 +101,50 @@ def coefficients_kernel(
 
 
 @triton.jit(do_not_specialize=["B", "slice_inputs"])
+def uniform_sums_kernel(
+    u,  # arranged
+    weight,  # [I, K, J, D]
+    partial,  # [slices, B, J, D], written
+    B,
+    I,
+    slice_inputs,
+    K: tl.constexpr,
+    J: tl.constexpr,
+    D: tl.constexpr,
+    OVER_INPUTS: tl.constexpr,
+    PADDED_K: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
+    BLOCK_OUTPUTS: tl.constexpr,
+    OPERAND: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """One slice of the inputs with equal coefficients: ``u W / J`` or ``u W / I``.
+
+    With no softmax between, output capsules are columns like any others.
+    """
+    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
+    column = tl.program_id(1) * BLOCK_OUTPUTS + tl.arange(0, BLOCK_OUTPUTS)
+    part = tl.program_id(2)
+    nearby, k = input_columns(PADDED_K, BLOCK_I)
+    offsets = (nearby * K + k)[:, None] * (J * D) + column[None, :]
+    sums = tl.zeros([BLOCK_B, BLOCK_OUTPUTS], tl.float32)
+    for i in range(part * slice_inputs, tl.minimum((part + 1) * slice_inputs, I), BLOCK_I):
+        inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(OPERAND)
+        exists = ((i + nearby < I) & (k < K))[:, None] & (column < J * D)[None, :]
+        first = tl.cast(i, tl.int64) * (K * J * D)
+        w = tl.load(weight + first + offsets, mask=exists, other=0.0).to(OPERAND)
+        sums = tl.dot(inputs, w, sums, input_precision=PRECISION)
+    place = b.to(tl.int64)[:, None] * (J * D) + column[None, :]
+    exists = (b < B)[:, None] & (column < J * D)[None, :]
+    slice_numbers = part * tl.cast(B, tl.int64) * (J * D)
+    tl.store(partial + slice_numbers + place, sums / (I if OVER_INPUTS else J), mask=exists)
+
+
+@triton.jit(do_not_specialize=["B", "slice_inputs"])
 def weighted_sums_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     agreement,  # [B, J, D]: V
     prior,  # [I, J]
@@ -113,7 +158,6 @@ def weighted_sums_kernel(
     K: tl.constexpr,
     J: tl.constexpr,
     D: tl.constexpr,
-    UNIFORM: tl.constexpr,
     HAS_AGREEMENT: tl.constexpr,
     HAS_PRIOR: tl.constexpr,
     OVER_INPUTS: tl.constexpr,
@@ -121,53 +165,47 @@ def weighted_sums_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One slice of the inputs, a tile of samples, one output: ``sum_i c_ij u_hat_ij``."""
+    nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     j = tl.program_id(1)
     part = tl.program_id(2)
     vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
     if HAS_AGREEMENT:
-        v = tl.load(agreement + vector, mask=vector_exists, other=0.0).to(OPERAND)
+        v = tl.load(agreement + vector, mask=vector_exists, other=0.0)
     sums = tl.zeros([BLOCK_B, PADDED_D], tl.float32)
     peak = tl.full([BLOCK_B, 1], float("-inf"), tl.float32)
     total = tl.zeros([BLOCK_B, 1], tl.float32)
     end = tl.minimum((part + 1) * slice_inputs, I)
     for i in range(part * slice_inputs, end, BLOCK_I):
-        element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-        inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+        inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
         element, exists = weight_tile(i, j, I, K, J, D, PADDED_K, PADDED_D, BLOCK_I)
         w = tl.load(weight + element, mask=exists, other=0.0).to(OPERAND)
-        share = inputs
-        if not UNIFORM:
-            logits = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
-            if HAS_AGREEMENT:
-                products = tl.dot(v, tl.trans(w), input_precision=PRECISION)
-                logits = sum_over_k(products, inputs, BLOCK_I, PADDED_K)
-            if HAS_PRIOR:
-                logits = add_prior(logits, prior, i, j, I, J, BLOCK_I)
-            if OVER_INPUTS:
-                logits = tl.where((i + tl.arange(0, BLOCK_I) < I)[None, :], logits, float("-inf"))
-                higher = tl.maximum(peak, tl.max(logits, 1, keep_dims=True))
-                # Logits that are all -inf so far have no weight, rather than NaN.
-                origin = tl.where(higher == float("-inf"), 0.0, higher)
-                decay = tl.exp(peak - origin)
-                c = tl.exp(logits - origin)
-                total = total * decay + tl.sum(c, 1, keep_dims=True)
-                sums = sums * decay
-                peak = higher
-            else:
-                top, rest = load_normalizer(normalizer, b, i, j, B, I, J, False, BLOCK_I)
-                c = coupling_coefficients(logits, top, rest)
-            share = spread_over_k(c, BLOCK_I, PADDED_K) * inputs
-        sums = tl.dot(share.to(OPERAND), w, sums, input_precision=PRECISION)
-    if UNIFORM:
-        peak = tl.zeros([BLOCK_B, 1], tl.float32)
-        total += end - part * slice_inputs
-        if not OVER_INPUTS:
-            sums = sums / J
+        logits = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
+        if HAS_AGREEMENT:
+            products = multiply(v, tl.trans(w), nothing, OPERAND, PRECISION)
+            logits = sum_over_k(products, inputs, BLOCK_I, PADDED_K)
+        if HAS_PRIOR:
+            logits = add_prior(logits, prior, i, j, I, J, BLOCK_I)
+        if OVER_INPUTS:
+            logits = tl.where((i + tl.arange(0, BLOCK_I) < I)[None, :], logits, float("-inf"))
+            higher = tl.maximum(peak, tl.max(logits, 1, keep_dims=True))
+            # Logits that are all -inf so far have no weight, rather than NaN.
+            origin = tl.where(higher == float("-inf"), 0.0, higher)
+            decay = tl.exp(peak - origin)
+            c = tl.exp(logits - origin)
+            total = total * decay + tl.sum(c, 1, keep_dims=True)
+            sums = sums * decay
+            peak = higher
+        else:
+            top, rest = load_normalizer(normalizer, b, i, j, B, I, J, False, BLOCK_I)
+            c = coupling_coefficients(logits, top, rest)
+        share = spread_over_k(c, BLOCK_I, PADDED_K) * inputs
+        sums = multiply(share, w, sums, OPERAND, PRECISION)
     slice_rows = part * tl.cast(B, tl.int64) * J
     tl.store(partial + slice_rows * D + vector, sums, mask=vector_exists)
     if OVER_INPUTS:
@@ -187,20 +225,17 @@ def center_of_slopes(s, ds, vector, vector_exists, OVER_INPUTS: tl.constexpr):
 
 
 @triton.jit
-def around(slope, center, c, OVER_INPUTS: tl.constexpr):
-    """The slope less its mean; over inputs, exactly 0 for an input that takes all of an output.
+def around(slope, center, c):
+    """The slope less its mean; exactly 0 for an input or output that takes all (c = 1).
 
     There the two are equal but for rounding, which huge prediction vectors would multiply.
     """
-    if OVER_INPUTS:
-        return tl.where(c == 1.0, 0.0, slope - center)
-    else:
-        return slope - center
+    return tl.where(c == 1.0, 0.0, slope - center)
 
 
 @triton.jit(do_not_specialize=["B"])
 def input_gradients_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     prior,  # [I, J]
     agreement,  # [B, J, D]: V of this iteration
@@ -225,6 +260,7 @@ def input_gradients_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
@@ -233,10 +269,10 @@ def input_gradients_kernel(
     With slopes a_ij = u_hat_ij . ds_j and their mean over the outputs, dl_ij = c_ij (a_ij - mean_i)
     and ``du_i = sum_j W_ij (c_ij ds_j + dl_ij V_j)``; the mean is known after the last output.
     """
+    nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     i = tl.program_id(1) * BLOCK_I
-    element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-    inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+    inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, coefficient_exists = coefficient_tile(b, i, B, I, BLOCK_I)
     largest = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
     rest = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
@@ -257,12 +293,12 @@ def input_gradients_kernel(
         place, place_exists = weight_tile(i, j, I, K, J, D, PADDED_K, PADDED_D, BLOCK_I)
         w = tl.load(weight + place, mask=place_exists, other=0.0).to(OPERAND)
         across = tl.trans(w)
-        slopes = tl.dot(ds.to(OPERAND), across, input_precision=PRECISION)
+        slopes = multiply(ds, across, nothing, OPERAND, PRECISION)
         if UNIFORM:
             du += slopes
         else:
-            v = tl.load(agreement + vector, mask=vector_exists, other=0.0).to(OPERAND)
-            products = tl.dot(v, across, input_precision=PRECISION)
+            v = tl.load(agreement + vector, mask=vector_exists, other=0.0)
+            products = multiply(v, across, nothing, OPERAND, PRECISION)
             logits = sum_over_k(products, inputs, BLOCK_I, PADDED_K)
             if HAS_PRIOR:
                 logits = add_prior(logits, prior, i, j, I, J, BLOCK_I)
@@ -274,8 +310,8 @@ def input_gradients_kernel(
             du += spread_over_k(c, BLOCK_I, PADDED_K) * slopes
             if not DETACHED:
                 slope = sum_over_k(slopes, inputs, BLOCK_I, PADDED_K)
-                center = center_of_slopes(s, ds, vector, vector_exists, OVER_INPUTS)
-                slope = around(slope, center, c, OVER_INPUTS)
+                if OVER_INPUTS:
+                    slope = around(slope, center_of_slopes(s, ds, vector, vector_exists, True), c)
                 du += spread_over_k(c * slope, BLOCK_I, PADDED_K) * products
                 if not OVER_INPUTS:
                     mean += c * slope
@@ -284,6 +320,7 @@ def input_gradients_kernel(
         du -= spread_over_k(mean, BLOCK_I, PADDED_K) * mean_products
         tl.store(mean_slope + coefficient, mean, mask=coefficient_exists)
     if NEED_U:
+        element, exists = capsule_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
         if UNIFORM:
             du = du / (I if OVER_INPUTS else J)
         if not FIRST:
@@ -324,12 +361,12 @@ def gradient_of_logits(
         coefficient, exists = coefficient_tile(b, i, B, I, BLOCK_I)
         center = tl.load(mean_slope + coefficient, mask=exists, other=0.0)
     c = coupling_coefficients(logits, largest, rest)
-    return c, c * around(slope, center, c, OVER_INPUTS)
+    return c, c * around(slope, center, c)
 
 
 @triton.jit(do_not_specialize=["B", "slice_inputs"])
 def agreement_gradients_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     prior,  # [I, J]
     agreement,  # [B, J, D]: V of this iteration
@@ -351,40 +388,40 @@ def agreement_gradients_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One slice of the inputs, a tile of samples, one output: ``dL/dV = sum_i dl_ij u_hat_ij``."""
+    nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     j = tl.program_id(1)
     part = tl.program_id(2)
     vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
-    v = tl.load(agreement + vector, mask=vector_exists, other=0.0).to(OPERAND)
+    v = tl.load(agreement + vector, mask=vector_exists, other=0.0)
     ds = tl.load(grad_s + vector, mask=vector_exists, other=0.0)
     center = center_of_slopes(s, ds, vector, vector_exists, OVER_INPUTS)
-    ds = ds.to(OPERAND)
     sums = tl.zeros([BLOCK_B, PADDED_D], tl.float32)
     for i in range(part * slice_inputs, tl.minimum((part + 1) * slice_inputs, I), BLOCK_I):
-        element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-        inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+        inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
         element, exists = weight_tile(i, j, I, K, J, D, PADDED_K, PADDED_D, BLOCK_I)
         w = tl.load(weight + element, mask=exists, other=0.0).to(OPERAND)
         across = tl.trans(w)
-        products = tl.dot(v, across, input_precision=PRECISION)
-        slopes = tl.dot(ds, across, input_precision=PRECISION)
+        products = multiply(v, across, nothing, OPERAND, PRECISION)
+        slopes = multiply(ds, across, nothing, OPERAND, PRECISION)
         _, dl = gradient_of_logits(
             products, slopes, inputs, center, prior, normalizer, log_sum_exp, mean_slope,
             b, i, j, B, I, J, HAS_PRIOR, OVER_INPUTS, PADDED_K, BLOCK_I,
         )  # fmt: skip
         share = spread_over_k(dl, BLOCK_I, PADDED_K) * inputs
-        sums = tl.dot(share.to(OPERAND), w, sums, input_precision=PRECISION)
+        sums = multiply(share, w, sums, OPERAND, PRECISION)
     slice_numbers = part * tl.cast(B, tl.int64) * (J * D)
     tl.store(partial + slice_numbers + vector, sums, mask=vector_exists)
 
 
 @triton.jit(do_not_specialize=["B", "first", "iterations"])
 def weight_gradients_kernel(
-    u,  # [B, I, K]
+    u,  # arranged
     weight,  # [I, K, J, D]
     prior,  # [I, J]
     agreement,  # [R, B, J, D]: V of every iteration
@@ -411,6 +448,7 @@ def weight_gradients_kernel(
     PADDED_D: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_I: tl.constexpr,
+    ARRANGED_I: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
@@ -419,6 +457,7 @@ def weight_gradients_kernel(
     ``dW_ij = sum_bt u_i (x) (c_ij ds_j + dl_ij V_j)``. UNIFORM: iteration 0 has equal coefficients
     and V = 0, and ``first`` is 1.
     """
+    nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
     i = tl.program_id(0) * BLOCK_I
     j = tl.program_id(1)
     samples = tl.cast(B, tl.int64)
@@ -427,8 +466,7 @@ def weight_gradients_kernel(
     if UNIFORM:
         for start in range(0, B, BLOCK_B):
             b = start + tl.arange(0, BLOCK_B)
-            element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-            inputs = tl.load(u + element, mask=exists, other=0.0).to(OPERAND)
+            inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(OPERAND)
             vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
             ds = tl.load(grad_s + vector, mask=vector_exists, other=0.0).to(OPERAND)
             dw = tl.dot(tl.trans(inputs), ds, dw, input_precision=PRECISION)
@@ -441,16 +479,14 @@ def weight_gradients_kernel(
     for step in range(tl.cdiv(B, BLOCK_B) * count):
         b = step // count * BLOCK_B + tl.arange(0, BLOCK_B)
         t = first + step % count
-        element, exists = input_tile(b, i, B, I, K, PADDED_K, BLOCK_I)
-        inputs = tl.load(u + element, mask=exists, other=0.0).to(tl.float32)
+        inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
         vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
         vector += t * samples * (J * D)
         ds = tl.load(grad_s + vector, mask=vector_exists, other=0.0)
         center = center_of_slopes(s, ds, vector, vector_exists, OVER_INPUTS)
-        ds = ds.to(OPERAND)
-        v = tl.load(agreement + vector, mask=vector_exists, other=0.0).to(OPERAND)
-        products = tl.dot(v, across, input_precision=PRECISION)
-        slopes = tl.dot(ds, across, input_precision=PRECISION)
+        v = tl.load(agreement + vector, mask=vector_exists, other=0.0)
+        products = multiply(v, across, nothing, OPERAND, PRECISION)
+        slopes = multiply(ds, across, nothing, OPERAND, PRECISION)
         c, dl = gradient_of_logits(
             products, slopes, inputs, center, prior,
             normalizer + t * samples * (2 * I), log_sum_exp + t * samples * (2 * J),
@@ -459,10 +495,12 @@ def weight_gradients_kernel(
         )  # fmt: skip
         if NEED_WEIGHT:
             share = spread_over_k(c, BLOCK_I, PADDED_K) * inputs
-            dw = tl.dot(tl.trans(share.to(OPERAND)), ds, dw, input_precision=PRECISION)
+            dw = tl.dot(tl.trans(share.to(OPERAND)), ds.to(OPERAND), dw, input_precision=PRECISION)
             if not DETACHED:
                 share = spread_over_k(dl, BLOCK_I, PADDED_K) * inputs
-                dw = tl.dot(tl.trans(share.to(OPERAND)), v, dw, input_precision=PRECISION)
+                dw = tl.dot(
+                    tl.trans(share.to(OPERAND)), v.to(OPERAND), dw, input_precision=PRECISION
+                )
         if HAS_PRIOR and not DETACHED:
             dprior += tl.sum(tl.where((b < B)[:, None], dl, 0.0), 0)
     if NEED_WEIGHT:

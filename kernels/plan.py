@@ -37,14 +37,14 @@ class Plan:
     chosen_tiles: dict[str, tiles.RoutingTile] = field(default_factory=dict, compare=False)
 
     def run(
-        self, kernel: triton.JITFunction, grid: tuple[int, ...], *args: object, **flags: bool
+        self, kernel: triton.JITFunction, grid: tuple[int, ...], *args: object, **flags: int
     ) -> None:
         """Launch a kernel of this module, or of ``kernels/combine.py``, on these arguments."""
         key = (kernel.__name__, *flags.values())
         launcher = self.launchers.get(key)
         if launcher is None:
             constants = self.constants(kernel.__name__) | flags
-            wanted = {*kernel.arg_names, "num_warps", "num_stages"}
+            wanted = {*kernel.arg_names, "num_warps", "num_stages", "maxnreg"}
             constants = {name: x for name, x in constants.items() if name in wanted}
             launcher = self.launchers[key] = Launcher(kernel, **constants)
         launcher((*grid, 1, 1)[:3], *args)
@@ -67,8 +67,12 @@ class Plan:
             "PADDED_D": max(tiles.next_power_of_2(self.dim), tiles.MIN_DOT),
             "BLOCK_B": tile.samples,
             "BLOCK_I": tile.inputs,
+            "ARRANGED_I": self.arranged_inputs,
+            "BLOCK_OUTPUTS": self.block_outputs,
             "OPERAND": dot_operand(self.dtype),
             "PRECISION": self.precision,
+            # Elsewhere the assembler would rather spill a word than run one program fewer.
+            "maxnreg": None if capability(self.device) == tiles.HOPPER else 255,
             "num_warps": tile.warps,
             "num_stages": tile.stages,
         }
@@ -82,11 +86,17 @@ class Plan:
                 self.batch,
                 self.in_dim,
                 self.dim,
-                exact=self.precision == EXACT,
-                half=self.dtype != torch.float32,
+                products=self.products,
                 capability=capability(self.device),
             )
         return self.chosen_tiles[kernel]
+
+    @property
+    def products(self) -> str:
+        """How matrix products are taken, as :func:`tiles.routing_tile` calls it."""
+        if self.dtype == torch.bfloat16:
+            return "half"
+        return "exact" if self.precision == EXACT else "tf32"
 
     def tuning_key(self, kernel: str) -> str:
         """What a tile is tuned for."""
@@ -95,6 +105,16 @@ class Plan:
             f"{kernel} over {over}: {self.dtype} {self.precision}, B={self.batch}, "
             f"{self.inputs}x{self.in_dim} -> {self.outputs}x{self.dim}"
         )
+
+    @cached_property
+    def arranged_inputs(self) -> int:
+        """Inputs whose numbers are arranged together."""
+        return max(1, tiles.ARRANGED_INPUTS // tiles.next_power_of_2(self.in_dim))
+
+    @cached_property
+    def block_outputs(self) -> int:
+        """Numbers of the outputs in a program of the uniform pass."""
+        return min(64, max(tiles.MIN_DOT, tiles.next_power_of_2(self.outputs * self.dim)))
 
     @cached_property
     def rows(self) -> int:
@@ -113,15 +133,28 @@ class Plan:
 
     def by_output(self, kernel: str) -> tuple[tuple[int, int, int], int]:
         """The grid over tiles of samples, outputs and slices of the inputs; inputs of a slice."""
+        return self._sliced(kernel, self.outputs)
+
+    def by_number(self, kernel: str) -> tuple[tuple[int, int, int], int]:
+        """The same over tiles of the outputs' numbers, whichever output they belong to."""
+        return self._sliced(kernel, triton.cdiv(self.outputs * self.dim, self.block_outputs))
+
+    def _sliced(self, kernel: str, blocks: int) -> tuple[tuple[int, int, int], int]:
         tile = self.tile(kernel)
         slices, length = tiles.slices(
-            self.batch, self.inputs, self.outputs, tile, processors(self.device)
+            self.batch, self.inputs, blocks, tile, processors(self.device)
         )
-        return (triton.cdiv(self.batch, tile.samples), self.outputs, slices), length
+        return (triton.cdiv(self.batch, tile.samples), blocks, slices), length
 
     def numbers(self, *size: int) -> Tensor:
         """Uninitialised float32 numbers."""
         return torch.empty(size, dtype=torch.float32, device=self.device)
+
+    def arranged(self) -> Tensor:
+        """Room for u as its tiles' columns, in its dtype, with what pads them."""
+        blocks = triton.cdiv(self.inputs, self.arranged_inputs)
+        columns = blocks * self.arranged_inputs * tiles.next_power_of_2(self.in_dim)
+        return torch.empty(self.batch, columns, dtype=self.dtype, device=self.device)
 
     def vectors(self, *size: int) -> Tensor:
         """[..., B, J, D]."""

@@ -14,23 +14,25 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastcaps.kernels.combine import combine_gradients_kernel, combine_kernel, replay_kernel
+from fastcaps.kernels.coupling import arrange_kernel
 from fastcaps.kernels.launch import aligned, on_device
 from fastcaps.kernels.passes import (
     agreement_gradients_kernel,
     input_gradients_kernel,
     normalizer_kernel,
+    uniform_sums_kernel,
     weight_gradients_kernel,
     weighted_sums_kernel,
 )
 from fastcaps.kernels.plan import Plan, plan_of
 
-__all__ = ["align", "backward", "forward", "route"]
+__all__ = ["arrange", "backward", "forward", "route"]
 
 
 class Inputs(NamedTuple):
     """What a layer is computed from, aligned."""
 
-    u: Tensor  # [B, I, K]
+    u: Tensor  # as arrange_kernel leaves it
     weight: Tensor  # [I, K, J, D]
     bias: Tensor | None  # [J, D]
     prior: Tensor | None  # [I, J]
@@ -39,19 +41,29 @@ class Inputs(NamedTuple):
 class Replay(NamedTuple):
     """What the backward pass knows of every iteration, filled from the last to the first."""
 
-    s: Tensor  # [R, B, J, D]
-    log_sum_exp: Tensor  # [R, B, J, 2], over inputs
     agreement: Tensor  # [R, B, J, D]: V
+    s: Tensor  # [R, B, J, D]
     grad_s: Tensor  # [R, B, J, D]
+    log_sum_exp: Tensor  # [R, B, J, 2], over inputs
     normalizer: Tensor  # [R, 2, B, I], over outputs
     mean_slope: Tensor  # [R, B, I], over outputs
-    grad_agreement: Tensor  # [B, J, D]: dL/dV, summed over the iterations done
+
+    def iterations(self) -> list[tuple[Tensor, ...]]:
+        """The same tensors of every iteration; an empty one stays."""
+        count = self.s.shape[0]
+        views = (x.unbind() if x.numel() > 0 else (x,) * count for x in self)
+        return list(zip(*views, strict=True))
 
 
-def align(u: Tensor, weight: Tensor, bias: Tensor | None, prior: Tensor | None) -> Inputs:
+def arrange(
+    plan: Plan, u: Tensor, weight: Tensor, bias: Tensor | None, prior: Tensor | None
+) -> Inputs:
     """The inputs as the kernels take them."""
+    arranged = plan.arranged()
+    grid = plan.by_input("arrange_kernel")
+    plan.run(arrange_kernel, grid, aligned(u), arranged, plan.batch, plan.inputs)
     return Inputs(
-        aligned(u),
+        arranged,
         aligned(weight),
         None if bias is None else aligned(bias),
         None if prior is None else aligned(prior),
@@ -77,7 +89,7 @@ def forward(
     log_sum_exp = plan.log_sum_exp()
     if plan.batch > 0:
         with on_device(u):
-            inputs = align(u, weight, bias, prior)
+            inputs = arrange(plan, u, weight, bias, prior)
             route(plan, inputs, plan.vectors(), plan.over_outputs(2), v, s, log_sum_exp)
     return v, s, log_sum_exp
 
@@ -94,12 +106,25 @@ def route(
     """Fill v, s and log_sum_exp, and those of the last iteration in agreement and normalizer."""
     u, weight, bias, prior = inputs
     grid, slice_inputs = plan.by_output("weighted_sums_kernel")
-    partial = plan.vectors(grid[2])
+    uniform_grid, uniform_inputs = plan.by_number("uniform_sums_kernel")
+    partial = plan.vectors(max(grid[2], uniform_grid[2]))
     per_slice = (grid[2], plan.batch, plan.outputs) if plan.over_inputs else (0,)
     largest, weights = plan.numbers(*per_slice), plan.numbers(*per_slice)
+    sums = s.unbind()
     for t in range(plan.iterations):
         uniform = t == 0 and prior is None
-        if not uniform and not plan.over_inputs:
+        if uniform:
+            plan.run(
+                uniform_sums_kernel,
+                uniform_grid,
+                u,
+                weight,
+                partial,
+                plan.batch,
+                plan.inputs,
+                uniform_inputs,
+            )
+        elif not plan.over_inputs:
             plan.run(
                 normalizer_kernel,
                 plan.by_input("normalizer_kernel"),
@@ -112,23 +137,23 @@ def route(
                 plan.inputs,
                 HAS_AGREEMENT=t > 0,
             )
-        plan.run(
-            weighted_sums_kernel,
-            grid,
-            u,
-            weight,
-            agreement,
-            prior,
-            normalizer,
-            partial,
-            largest,
-            weights,
-            plan.batch,
-            plan.inputs,
-            slice_inputs,
-            UNIFORM=uniform,
-            HAS_AGREEMENT=t > 0,
-        )
+        if not uniform:
+            plan.run(
+                weighted_sums_kernel,
+                grid,
+                u,
+                weight,
+                agreement,
+                prior,
+                normalizer,
+                partial,
+                largest,
+                weights,
+                plan.batch,
+                plan.inputs,
+                slice_inputs,
+                HAS_AGREEMENT=t > 0,
+            )
         plan.run(
             combine_kernel,
             plan.row_grid,
@@ -136,14 +161,15 @@ def route(
             largest,
             weights,
             bias,
-            s[t],
+            sums[t],
             plan.of_iteration(log_sum_exp, t),
             agreement,
             v,
             plan.batch * plan.outputs,
-            grid[2],
+            uniform_grid[2] if uniform else grid[2],
             FIRST=t == 0,
             LAST=t == plan.iterations - 1,
+            EVEN_INPUTS=plan.inputs if uniform else 0,
         )
 
 
@@ -174,22 +200,22 @@ def backward(
         grad_bias = u.new_zeros((0,) if bias is None else bias.shape)
         return grad_u.to(u.dtype), grad_weight.zero_(), grad_bias, grad_prior.zero_()
     with on_device(u):
-        inputs = align(u, weight, bias, prior)
+        inputs = arrange(plan, u, weight, bias, prior)
         replay = Replay(
+            plan.vectors(iterations),
             s,
+            plan.vectors(iterations),
             log_sum_exp,
-            plan.vectors(iterations),
-            plan.vectors(iterations),
             plan.over_outputs(iterations, 2),
             plan.over_outputs(iterations),
-            plan.vectors(),
         )
         _start(plan, inputs, replay, aligned(grad))
+        views, grad_agreement = replay.iterations(), plan.vectors()
         for t in range(iterations - 1, first - 1, -1):
             if need_u or not softmax_over_inputs:
-                _input_gradients(plan, inputs, replay, grad_u, t, detach_routing)
+                _input_gradients(plan, inputs, views[t], grad_u, t, detach_routing)
             if t > first:
-                _agreement_gradients(plan, inputs, replay, t)
+                _agreement_gradients(plan, inputs, views[t], views[t - 1], grad_agreement, t)
         if need_weight or need_prior:
             _weight_gradients(plan, inputs, replay, grad_weight, grad_prior, first, detach_routing)
     grad_bias = u.new_empty(0) if bias is None else replay.grad_s[first:].sum((0, 1)).to(u.dtype)
@@ -212,7 +238,12 @@ def _start(plan: Plan, inputs: Inputs, replay: Replay, grad: Tensor) -> None:
 
 
 def _input_gradients(
-    plan: Plan, inputs: Inputs, replay: Replay, grad_u: Tensor, t: int, detached: bool
+    plan: Plan,
+    inputs: Inputs,
+    iteration: tuple[Tensor, ...],
+    grad_u: Tensor,
+    t: int,
+    detached: bool,
 ) -> None:
     """Add iteration t to grad_u; fill its normalizer and mean_slope."""
     plan.run(
@@ -221,12 +252,7 @@ def _input_gradients(
         inputs.u,
         inputs.weight,
         inputs.prior,
-        replay.agreement[t],
-        replay.s[t],
-        replay.grad_s[t],
-        plan.of_iteration(replay.log_sum_exp, t),
-        replay.normalizer[t],
-        replay.mean_slope[t],
+        *iteration,
         grad_u,
         plan.batch,
         plan.inputs,
@@ -237,8 +263,16 @@ def _input_gradients(
     )
 
 
-def _agreement_gradients(plan: Plan, inputs: Inputs, replay: Replay, t: int) -> None:
-    """Fill grad_s of iteration t - 1."""
+def _agreement_gradients(
+    plan: Plan,
+    inputs: Inputs,
+    iteration: tuple[Tensor, ...],
+    before: tuple[Tensor, ...],
+    grad_agreement: Tensor,
+    t: int,
+) -> None:
+    """Fill grad_s of the iteration before t; grad_agreement [B, J, D] sums dL/dV up to there."""
+    _, s, grad_s, *_ = before
     grid, slice_inputs = plan.by_output("agreement_gradients_kernel")
     partial = plan.vectors(grid[2])
     plan.run(
@@ -247,12 +281,7 @@ def _agreement_gradients(plan: Plan, inputs: Inputs, replay: Replay, t: int) -> 
         inputs.u,
         inputs.weight,
         inputs.prior,
-        replay.agreement[t],
-        replay.s[t],
-        replay.grad_s[t],
-        plan.of_iteration(replay.log_sum_exp, t),
-        replay.normalizer[t],
-        replay.mean_slope[t],
+        *iteration,
         partial,
         plan.batch,
         plan.inputs,
@@ -262,10 +291,10 @@ def _agreement_gradients(plan: Plan, inputs: Inputs, replay: Replay, t: int) -> 
         combine_gradients_kernel,
         plan.row_grid,
         partial,
-        replay.grad_agreement,
-        replay.s[t - 1],
+        grad_agreement,
+        s,
         inputs.bias,
-        replay.grad_s[t - 1],
+        grad_s,
         plan.batch * plan.outputs,
         grid[2],
         FIRST=t == plan.iterations - 1,

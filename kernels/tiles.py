@@ -81,35 +81,64 @@ HOPPER = 9
 
 
 def routing_tile(
-    kernel: str, batch: int, in_dim: int, dim: int, *, exact: bool, half: bool, capability: int
+    kernel: str, batch: int, in_dim: int, dim: int, *, products: str, capability: int
 ) -> RoutingTile:
-    """The tile of a kernel of ``kernels/passes.py``.
+    """The tile of a kernel of ``kernels/passes.py``, or of the kernel that arranges u.
 
-    64 samples are the rows of one Hopper tensor core instruction, and its columns the numbers of
-    the inputs; both shrink where registers would spill: the pass for dL/du keeps most sums, long
-    vectors take as many again, and ``exact`` float32 splits every operand in three.
+    64 samples are the rows of one Hopper tensor core instruction, which takes operands from shared
+    memory; its columns are the numbers of the inputs, the more the fewer times vectors are loaded.
+    Elsewhere, and for fewer samples, operands live in registers, which bounds both: by what the
+    pass for dL/du keeps, by long vectors, and by exact float32, which splits operands in three.
 
     Args:
         kernel: the name of the kernel.
         batch, in_dim, dim: B, D_in and D_out.
-        exact: products in float32 rather than TF32 or a half type.
-        half: the tensors are bfloat16 or float16.
+        products: "half" for bfloat16 operands, "tf32", or "exact" for float32 in three TF32.
         capability: the device's major compute capability.
     """
-    gradient = kernel in ("input_gradients_kernel", "weight_gradients_kernel")
-    samples, columns = 64, 64
-    if kernel == "input_gradients_kernel":
-        columns = 32
-    if exact and kernel == "weight_gradients_kernel":
-        samples = 32
-    if exact and capability != HOPPER:
-        samples, columns = 16 if gradient else 32, 32
-    if dim > 32:
-        samples, columns = min(samples, 32), 32
-    samples = min(samples, max(MIN_DOT, next_power_of_2(batch)))
-    ahead = half and capability == HOPPER and kernel != "weight_gradients_kernel"
-    inputs = max(1, columns // next_power_of_2(in_dim), MIN_DOT // next_power_of_2(in_dim))
-    return RoutingTile(samples, inputs, warps=4, stages=3 if ahead else 2)
+    if kernel == "arrange_kernel":
+        return _tile(16, ARRANGED_INPUTS, in_dim, stages=1)
+    shared = capability == HOPPER and batch > 32 and dim <= 32 and products != "exact"
+    samples, columns, stages = (
+        ON_HOPPER[products][kernel] if shared else _in_registers(kernel, dim, products)
+    )
+    return _tile(min(samples, max(MIN_DOT, next_power_of_2(batch))), columns, in_dim, stages)
+
+
+ON_HOPPER = {
+    "half": {
+        "uniform_sums_kernel": (64, 128, 3),
+        "normalizer_kernel": (64, 64, 3),
+        "coefficients_kernel": (64, 64, 3),
+        "weighted_sums_kernel": (64, 128, 3),
+        "input_gradients_kernel": (64, 32, 3),
+        "agreement_gradients_kernel": (64, 128, 3),
+        "weight_gradients_kernel": (64, 128, 2),
+    },
+    "tf32": {
+        "uniform_sums_kernel": (32, 128, 2),
+        "normalizer_kernel": (64, 64, 3),
+        "coefficients_kernel": (64, 64, 3),
+        "weighted_sums_kernel": (64, 128, 2),
+        "input_gradients_kernel": (64, 32, 3),
+        "agreement_gradients_kernel": (64, 128, 2),
+        "weight_gradients_kernel": (64, 128, 2),
+    },
+}
+"""Samples, columns and stages that were fastest on an H100, for 12x32 and 10x16 outputs of 8."""
+
+
+def _in_registers(kernel: str, dim: int, products: str) -> tuple[int, int, int]:
+    """Samples, columns and stages where the matrix products' operands are in registers."""
+    if products == "exact" or dim > 32:
+        return (16 if "gradients" in kernel else 32), 32, 2
+    return 64, 32, 2
+
+
+def _tile(samples: int, columns: int, in_dim: int, stages: int) -> RoutingTile:
+    """The tile with so many columns, or with the fewest that there can be."""
+    inputs = max(1, columns // next_power_of_2(in_dim))
+    return RoutingTile(samples, inputs, warps=4, stages=stages)
 
 
 def rows_per_program(dim: int) -> int:
@@ -127,9 +156,14 @@ def slices(
     programs = -(-batch // tile.samples) * outputs
     input_tiles = -(-inputs // tile.inputs)
     wanted = max(1, SLICE_PROGRAMS * processors // programs)
+    wanted = min(wanted, max(MOST_SLICES, inputs // 48))
     length = -(-input_tiles // min(wanted, input_tiles)) * tile.inputs
     return -(-inputs // length), length
 
 
-SLICE_PROGRAMS = 4
+SLICE_PROGRAMS = 2
 """Programs for each multiprocessor that slices make up for, where samples do not."""
+MOST_SLICES = 16
+"""Slices of few inputs; of many, one for 48, so that their sums are some 2% of u_hat."""
+ARRANGED_INPUTS = 128
+"""Numbers of the inputs that are arranged together: the columns of the widest tile."""

@@ -323,6 +323,7 @@ def test_interpreting_is_never_the_automatic_choice() -> None:
 
 
 KERNELS = (
+    "uniform_sums_kernel",
     "normalizer_kernel",
     "weighted_sums_kernel",
     "input_gradients_kernel",
@@ -334,17 +335,17 @@ KERNELS = (
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("in_dim", [1, 3, 8, 64])
 @pytest.mark.parametrize("batch", [1, 20, 512])
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("products", ["half", "tf32", "exact"])
 @pytest.mark.parametrize("capability", [8, 9, 10])
 def test_tiles_fit_tensor_cores(
-    kernel: str, in_dim: int, batch: int, exact: bool, capability: int
+    kernel: str, in_dim: int, batch: int, products: str, capability: int
 ) -> None:
     for dim in (1, 16, 32, 128):
         tile = tiles.routing_tile(
-            kernel, batch, in_dim, dim, exact=exact, half=False, capability=capability
+            kernel, batch, in_dim, dim, products=products, capability=capability
         )
         columns = tile.inputs * tiles.next_power_of_2(in_dim)
-        assert tiles.MIN_DOT <= columns <= 64
+        assert tiles.MIN_DOT <= columns <= tiles.ARRANGED_INPUTS
         assert tiles.MIN_DOT <= tile.samples <= max(tiles.MIN_DOT, 2 * batch)
 
 
