@@ -30,14 +30,6 @@ int64_t fused_scratch(const FusedProblem<float>& p, int64_t passes) {
   return matrices > vectors ? matrices : vectors;
 }
 
-// Whether all of the tile's u [count][L] may be split.
-inline bool u_splits(const float* u, int64_t count) {
-  Bits32 largest{};
-  for (int64_t n = 0; n < count; n += kWidth<float>)
-    largest = maximum(magnitude(load(u + n)), largest);
-  return splits(largest);
-}
-
 // The block's u as lanes [count * K][L].
 template <int NV>
 const float* u_of(
@@ -52,85 +44,100 @@ const float* u_of(
   return scratch;
 }
 
-// Sums of a slice for tiles [tile, last_tile), with coefficients from the agreement, or 1 where
-// it is null.
-template <int NV, int TERMS, bool WHOLE>
-void add_slice(
-    const FusedProblem<float>& p, const float* agreement, float* sums, int64_t slice, int64_t tile,
-    int64_t last_tile, float* memory) {
+// Packs the slice's weights block by block, and calls add(in_dim, block, u, tile, v, sums) for
+// every block, tile and 16 samples of it. Notes where numbers cannot be split.
+template <int NV, class ROUTING, class F>
+void for_matrix_blocks(
+    const ROUTING& routing, float* sums, int64_t slice, int64_t tile, int64_t last_tile,
+    const F& add) {
   constexpr int64_t lanes = NV * kSamples;
-  const MatrixScratch scratch(p, lanes, memory);
-  const MatrixRouting<NV, TERMS, WHOLE> routing{p, scratch};
-  const MatrixRegisters registers;
+  const FusedProblem<float>& p = routing.p;
   const int64_t tile_size = p.size.columns() * lanes;
   sums += slice * p.tiles * tile_size;
   for (int64_t n = tile * tile_size; n < last_tile * tile_size; n++) sums[n] = 0;
-  for (int64_t t = tile; agreement && t < last_tile; t++) {
-    for (int64_t v = 0; v < NV; v++) {
-      pack_agreement_vectors<TERMS, WHOLE>(
-          agreement + t * tile_size + v * kSamples, lanes, p.size.outputs, p.size.dim,
-          routing.vectors_of(t - tile, v));
-    }
-  }
   const int64_t end = (slice + 1) * p.slice < p.size.inputs ? (slice + 1) * p.slice : p.size.inputs;
-  Bits32 largest_weight{};
-  bool all_split = true;
+  Bits32 largest_weight{}, largest_u{};
   for (int64_t first = slice * p.slice; first < end; first += routing.inputs) {
-    const MatrixBlock block = routing.take_block(first, end, agreement, largest_weight);
+    const MatrixBlock block = routing.block_at(first, end);
+    routing.pack(block, routing.weight_of(block), largest_weight);
     for (int64_t t = tile; t < last_tile; t++) {
-      const float* u = u_of<NV>(p, block, t, scratch.u);
-      if (p.misfits) all_split &= u_splits(u, block.count * p.size.in_dim * lanes);
+      const float* u = u_of<NV>(p, block, t, routing.scratch.u);
+      const int64_t count = p.misfits ? block.count * p.size.in_dim * lanes : 0;
+      for (int64_t n = 0; n < count; n += kWidth<float>) {
+        largest_u = maximum(magnitude(load(u + n)), largest_u);
+      }
       for (int64_t v = 0; v < NV && t * lanes + v * kSamples < p.size.batch; v++) {
         float* target = sums + t * tile_size + v * kSamples;
-        const auto add = [&](auto in_dim) {
-          constexpr int K = decltype(in_dim)::value;
-          if (agreement) {
-            routing.template route_block<K>(
-                block, u + v * kSamples, routing.vectors_of(t - tile, v), target);
-          } else {
-            routing.template add_uniform<K>(block, u + v * kSamples, target);
-          }
-        };
         if (p.size.in_dim == 8) {
-          add(Constant<8>());
+          add(Constant<8>(), block, u + v * kSamples, t, v, target);
         } else {
-          add(Constant<0>());
+          add(Constant<0>(), block, u + v * kSamples, t, v, target);
         }
       }
     }
   }
-  all_split &= splits(largest_weight);
-  if (p.misfits && !all_split) __atomic_store_n(p.misfits + slice, uint8_t{1}, __ATOMIC_RELAXED);
+  const bool fits = splits(largest_weight) && splits(largest_u);
+  if (p.misfits && !fits) __atomic_store_n(p.misfits + slice, uint8_t{1}, __ATOMIC_RELAXED);
 }
 
-template <int NV>
-void add_slice(
-    const FusedProblem<float>& p, const float* agreement, float* sums, int64_t slice, int64_t tile,
+template <int NV, int TERMS>
+void add_uniform(
+    const FusedProblem<float>& p, float* sums, int64_t slice, int64_t tile, int64_t last_tile,
+    float* memory) {
+  const MatrixScratch scratch(p, NV * kSamples, memory);
+  const MatrixRegisters registers;
+  const MatrixSums<NV, TERMS> routing{p, scratch};
+  for_matrix_blocks<NV>(
+      routing, sums, slice, tile, last_tile,
+      [&](auto in_dim, const MatrixBlock& block, const float* u, int64_t, int64_t, float* target) {
+        routing.template add_uniform<decltype(in_dim)::value>(block, u, target);
+      });
+}
+
+template <int NV, bool WHOLE>
+void route(
+    const FusedProblem<float>& p, const FusedPass<float>& pass, int64_t slice, int64_t tile,
     int64_t last_tile, float* memory) {
-  const bool whole = p.size.dim % kMatrixDepth == 0, one_term = p.storage == Storage::kBFloat16;
-  const auto add = one_term ? (whole ? add_slice<NV, 1, true> : add_slice<NV, 1, false>)
-                            : (whole ? add_slice<NV, 3, true> : add_slice<NV, 3, false>);
-  add(p, agreement, sums, slice, tile, last_tile, memory);
+  constexpr int64_t lanes = NV * kSamples;
+  const MatrixScratch scratch(p, lanes, memory);
+  const MatrixRegisters registers;
+  const MatrixRouting<NV, WHOLE> routing{{p, scratch}};
+  for (int64_t t = tile; t < last_tile; t++) {
+    for (int64_t v = 0; v < NV; v++) {
+      pack_agreement_vectors<WHOLE>(
+          pass.agreement + t * p.size.columns() * lanes + v * kSamples, lanes, p.size.outputs,
+          p.size.dim, routing.vectors_of(t - tile, v));
+    }
+  }
+  for_matrix_blocks<NV>(
+      routing, pass.sums, slice, tile, last_tile,
+      [&](auto in_dim, const MatrixBlock& block, const float* u, int64_t t, int64_t v,
+          float* target) {
+        routing.template route<decltype(in_dim)::value>(
+            block, u, routing.vectors_of(t - tile, v), target);
+      });
 }
 
 template <int NV>
 void fused_uniform(
     const FusedProblem<float>& p, float* sums, int64_t slice, int64_t tile, int64_t last_tile,
     float* memory) {
-  if (!shape_fits(p.size)) {
-    return vector_kernels<NV>().fused_uniform(p, sums, slice, tile, last_tile, memory);
-  }
-  add_slice<NV>(p, nullptr, sums, slice, tile, last_tile, memory);
+  const bool one_term = p.storage == Storage::kBFloat16;
+  const auto add = !shape_fits(p.size) ? vector_kernels<NV>().fused_uniform
+                   : one_term          ? add_uniform<NV, 1>
+                                       : add_uniform<NV, 3>;
+  add(p, sums, slice, tile, last_tile, memory);
 }
 
 template <int NV>
 void fused_forward(
     const FusedProblem<float>& p, const FusedPass<float>& pass, int64_t slice, int64_t tile,
     int64_t last_tile, float* memory) {
-  if (p.over_inputs || !shape_fits(p.size)) {
-    return vector_kernels<NV>().fused_forward(p, pass, slice, tile, last_tile, memory);
-  }
-  add_slice<NV>(p, pass.agreement, pass.sums, slice, tile, last_tile, memory);
+  const bool fits = p.storage == Storage::kBFloat16 && !p.over_inputs && shape_fits(p.size);
+  const auto add = !fits                            ? vector_kernels<NV>().fused_forward
+                   : p.size.dim % kMatrixDepth == 0 ? route<NV, true>
+                                                    : route<NV, false>;
+  add(p, pass, slice, tile, last_tile, memory);
 }
 
 // The kernels of AVX-512 with those of this file in their place.

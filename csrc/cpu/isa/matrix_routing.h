@@ -1,7 +1,8 @@
-// Fused routing over outputs by matrix products, for batches that share packed weights.
+// Sums of fused routing by matrix products, for batches that share packed weights.
 //
-// The prediction vectors are not formed. With rows (i, k) of the weight P = W V, then
-// logits = sum_k u P, and s = W^T (c u); lanes are samples.
+// The prediction vectors are not formed. With rows (i, k) of the weight the sums are
+// s = W^T (c u), and the logits sum_k u P with P = W V; lanes are samples. Splitting c u into three
+// terms costs what the products save, so with coefficients this is for bfloat16 weights alone.
 #pragma once
 
 #include "../kernels.h"
@@ -22,15 +23,15 @@ struct MatrixScratch {
 
   MatrixScratch(const FusedProblem<float>& p, int64_t lanes, float* memory) {
     total = 0;
-    const int64_t weights = kBlockRows * p.size.columns();
-    const int64_t inputs = kBlockRows / p.size.in_dim;
+    const int64_t weights = kBlockRows * p.size.columns(), inputs = kBlockRows / p.size.in_dim;
+    const bool routes = p.storage == Storage::kBFloat16;
     u = take(memory, p.u_lanes ? 0 : kBlockRows * lanes);
     weight = take(memory, p.storage == Storage::kFloat32 ? 0 : weights);
     logits = take(memory, p.size.outputs * inputs * kSamples);
     predicted = take(memory, 4 * kMatrixDepth * kSamples);
-    agreement_weight = bytes(memory, 8 * weights);
+    agreement_weight = bytes(memory, routes ? 4 * weights : 0);
     sum_weight = bytes(memory, 6 * weights);
-    vectors = bytes(memory, 12 * p.together * p.size.columns() * lanes);
+    vectors = bytes(memory, routes ? 4 * p.together * p.size.columns() * lanes : 0);
     for (char*& each : terms) each = bytes(memory, 6 * kBlockRows * kSamples);
   }
 
@@ -51,124 +52,34 @@ struct MatrixBlock {
   FASTCAPS_INLINE int64_t steps() const { return rows / kMatrixDepth; }
 };
 
-// One work item.
-template <int NV, int TERMS, bool WHOLE>
-struct MatrixRouting {
+// One work item; TERMS of the weights.
+template <int NV, int TERMS>
+struct MatrixSums {
   static constexpr int64_t lanes = NV * kSamples;
-  typedef Agreement<TERMS, WHOLE> Dot;
-  typedef TermEach<TERMS> Sum;
+  typedef Terms<TERMS> Sum;
 
   const FusedProblem<float>& p;
   const MatrixScratch& scratch;
   const Sizes& size = p.size;
   const int64_t inputs = kBlockRows / size.in_dim;  // of a whole block
 
-  // Packs the block's weights, and includes their magnitudes in `largest`.
-  MatrixBlock take_block(int64_t first, int64_t end, bool with_agreement, Bits32& largest) const {
+  // The next block and its weights, up to input capsule `end`.
+  MatrixBlock block_at(int64_t first, int64_t end) const {
     const int64_t count = end - first < inputs ? end - first : inputs;
-    const int64_t used = count * size.in_dim, rows = divide_up(used, kMatrixDepth) * kMatrixDepth;
-    const float* weight = widened<float>(
-        p.storage, p.weight, first * size.in_dim * size.columns(), used * size.columns(),
-        scratch.weight);
-    if (with_agreement) {
-      pack_agreement_weight<TERMS, WHOLE>(
-          weight, used, rows, size.outputs, size.dim, scratch.agreement_weight);
-    }
-    pack_sum_weight<TERMS>(weight, used, rows, size.outputs, size.dim, scratch.sum_weight, largest);
-    return {first, count, rows};
+    return {first, count, divide_up(count * size.in_dim, kMatrixDepth) * kMatrixDepth};
   }
 
-  char* vectors_of(int64_t tile, int64_t v) const {
-    const int64_t matrices = size.columns() / Dot::kColumns * Dot::kB;
-    return scratch.vectors + (tile * NV + v) * matrices * kMatrixBytes;
+  const float* weight_of(const MatrixBlock& block) const {
+    const int64_t per_capsule = size.in_dim * size.columns();
+    return widened<float>(
+        p.storage, p.weight, block.first * per_capsule, block.count * per_capsule, scratch.weight);
   }
 
-  // 16 rows of P of one output capsule, in register SUM. After each product does other(product).
-  template <int SUM, class F>
-  FASTCAPS_INLINE void predict(const char* weight, const char* vectors, const F& other) const {
-    zero_matrix<SUM>();
-    if (size.dim == Dot::kColumns) {  // the vectors are in registers
-      multiply_terms<Dot, SUM>(weight, other);
-      return;
-    }
-    for (int64_t d = 0; d < size.dim; d += Dot::kColumns) {
-      load_matrices<Dot::kB, kFirstB>(vectors);
-      multiply_terms<Dot, SUM>(weight, [&](int n) FASTCAPS_LAMBDA_INLINE {
-        if (d == 0) other(n);
-      });
-      weight += Dot::kA * kMatrixBytes;
-      vectors += Dot::kB * kMatrixBytes;
-    }
-  }
-
-  // The logit of input capsule i of the block and output capsule j from its rows of P.
-  template <int K>
-  FASTCAPS_INLINE void agree(
-      const MatrixBlock& block, int64_t j, int64_t i, const float* u,
-      const float* predicted) const {
-    const int64_t in_dim = K ? K : size.in_dim;
-    if (i >= block.count) return;
-    Vec<float> logit{};
-    FASTCAPS_UNROLL for (int64_t k = 0; k < in_dim; k++) {
-      logit += load(u + (i * in_dim + k) * lanes) * load(predicted + k * kSamples);
-    }
-    if (p.prior) logit += broadcast(p.prior[(block.first + i) * size.outputs + j]);
-    store(scratch.logits + (j * inputs + i) * kSamples, logit);
-  }
-
-  // All logits, step by step: while P of one step is multiplied, the logits of the second step
-  // before are taken, and every matrix is stored while the next is multiplied. Neither then has
-  // to wait for the other.
-  template <int K>
-  void agree_block(const MatrixBlock& block, const float* u, const char* vectors) const {
-    constexpr int64_t kStep = kMatrixDepth * kSamples, kHalf = kStep / 2, kLag = 2;
-    const int64_t in_dim = K ? K : size.in_dim, step_inputs = kMatrixDepth / in_dim;
-    const int64_t depth = size.dim / Dot::kColumns, steps = block.steps();
-    const int64_t all = size.outputs * steps, portion = divide_up(step_inputs, 4);
-    const char* weight = scratch.agreement_weight;
-    const auto ring = [&](int64_t n)
-                          FASTCAPS_LAMBDA_INLINE { return scratch.predicted + n % 4 * kStep; };
-    int64_t before_j = 0, before_step = 0;
-    const auto agree_some = [&](int64_t n, int64_t first, int64_t last) FASTCAPS_LAMBDA_INLINE {
-      if (n < kLag) return;
-      for (int64_t i = first; i < last && i < step_inputs; i++) {
-        agree<K>(
-            block, before_j, before_step * step_inputs + i, u,
-            ring(n - kLag) + i * in_dim * kSamples);
-      }
-    };
-    const auto next_before = [&](int64_t n) FASTCAPS_LAMBDA_INLINE {
-      if (n < kLag || ++before_step < steps) return;
-      before_step = 0;
-      before_j++;
-    };
-    for (int64_t n = 0, step = 0; n < all; n++) {
-      if (step == 0) load_matrices<Dot::kB, kFirstB>(vectors);
-      predict<0>(weight, vectors, [&](int m) FASTCAPS_LAMBDA_INLINE {
-        if (m < 2) agree_some(n, m * portion, (m + 1) * portion);
-      });
-      store_matrix<1>(ring(n + 3) + kHalf);
-      weight += depth * Dot::kA * kMatrixBytes;
-      predict<1>(weight, vectors, [&](int m) FASTCAPS_LAMBDA_INLINE {
-        if (m < 2) agree_some(n, (2 + m) * portion, (3 + m) * portion);
-      });
-      store_matrix<0>(ring(n));
-      weight += depth * Dot::kA * kMatrixBytes;
-      if constexpr (Dot::kProducts == 1) {
-        agree_some(n, portion, 2 * portion);
-        agree_some(n, 3 * portion, 4 * portion);
-      }
-      next_before(n);
-      if (++step == steps) {
-        step = 0;
-        vectors += depth * Dot::kB * kMatrixBytes;
-      }
-    }
-    store_matrix<1>(ring(all - 1) + kHalf);
-    for (int64_t n = all; n < all + kLag; n++) {
-      agree_some(n, 0, step_inputs);
-      next_before(n);
-    }
+  // Packs the block's weights, and includes their magnitudes in `largest`.
+  void pack(const MatrixBlock& block, const float* weight, Bits32& largest) const {
+    pack_sum_weight<TERMS>(
+        weight, block.count * size.in_dim, block.rows, size.outputs, size.dim, scratch.sum_weight,
+        largest);
   }
 
   // The terms of c u, pairs [first, last) of the rows of one step; without coefficients of u.
@@ -196,26 +107,24 @@ struct MatrixRouting {
     }
   }
 
-  // Adds W^T (c u) for 16 PARTS components. Along with each step does other(step, first, last) for
-  // portions [first, last) of its pairs of rows.
+  // Adds W^T (c u) for 16 PARTS components. Before the products of each step does
+  // other(step, first, last) for portions [first, last) of its pairs of rows; vector work goes on
+  // while matrices are multiplied.
   template <int PARTS, class F>
   FASTCAPS_INLINE void add_parts(
       const MatrixBlock& block, const char* weight, const char* terms, float* sums,
       const F& other) const {
-    constexpr int kPairs = kMatrixDepth / 2, kAll = PARTS * Sum::kProducts;
+    constexpr int kPairs = kMatrixDepth / 2;
     constexpr int64_t kPart = Sum::kA * kMatrixBytes, kRow = lanes * sizeof(float);
     load_matrix<0>(sums, kRow);
     if constexpr (PARTS == 2) load_matrix<1>(sums + kMatrixRows * lanes, kRow);
     for (int64_t step = 0; step < block.steps(); step++) {
       load_matrices<Sum::kB, kFirstB>(terms + step * Sum::kB * kMatrixBytes);
-      multiply_terms<Sum, 0>(weight, [&](int n) FASTCAPS_LAMBDA_INLINE {
-        other(step, n * kPairs / kAll, (n + 1) * kPairs / kAll);
-      });
+      other(step, 0, kPairs / PARTS);
+      multiply_terms<Sum, 0>(weight);
       if constexpr (PARTS == 2) {
-        multiply_terms<Sum, 1>(weight + kPart, [&](int n) FASTCAPS_LAMBDA_INLINE {
-          const int m = Sum::kProducts + n;
-          other(step, m * kPairs / kAll, (m + 1) * kPairs / kAll);
-        });
+        other(step, kPairs / 2, kPairs);
+        multiply_terms<Sum, 1>(weight + kPart);
       }
       weight += size.dim / kMatrixRows * kPart;
     }
@@ -231,10 +140,7 @@ struct MatrixRouting {
     const int64_t parts = size.dim / kMatrixRows;
     const char* weight = scratch.sum_weight + j * block.steps() * parts * kPart;
     sums += j * size.dim * lanes;
-    if (parts == 1) {
-      add_parts<1>(block, weight, terms, sums, other);
-      return;
-    }
+    if (parts == 1) return add_parts<1>(block, weight, terms, sums, other);
     add_parts<2>(block, weight, terms, sums, other);
     for (int64_t part = 2; part < parts; part++) {
       add_parts<1>(
@@ -254,9 +160,10 @@ struct MatrixRouting {
     }
   }
 
-  // The terms of an output capsule are split while those of the one before are multiplied.
+  // Sums with coefficients [J][inputs][16]. The terms of an output capsule are split while those of
+  // the one before are multiplied.
   template <int K>
-  void add_block(const MatrixBlock& block, const float* u, float* sums) const {
+  void add_weighted(const MatrixBlock& block, const float* u, float* sums) const {
     const auto split_some = [&](int64_t j, int64_t step, int first,
                                 int last) FASTCAPS_LAMBDA_INLINE {
       const float* c = scratch.logits + j * inputs * kSamples;
@@ -271,13 +178,99 @@ struct MatrixRouting {
           });
     }
   }
+};
+
+// One work item with coefficients.
+template <int NV, bool WHOLE>
+struct MatrixRouting : MatrixSums<NV, 1> {
+  typedef MatrixSums<NV, 1> Sums;
+  typedef Agreement<WHOLE> Dot;
+  using Sums::inputs, Sums::lanes, Sums::p, Sums::scratch, Sums::size;
+
+  void pack(const MatrixBlock& block, const float* weight, Bits32& largest) const {
+    Sums::pack(block, weight, largest);
+    pack_agreement_weight<WHOLE>(
+        weight, block.count * size.in_dim, block.rows, size.outputs, size.dim,
+        scratch.agreement_weight);
+  }
+
+  char* vectors_of(int64_t tile, int64_t v) const {
+    const int64_t matrices = size.columns() / Dot::kColumns * Dot::kB;
+    return scratch.vectors + (tile * NV + v) * matrices * kMatrixBytes;
+  }
+
+  // 16 rows of P of one output capsule, in register SUM.
+  template <int SUM>
+  FASTCAPS_INLINE void predict(const char* weight, const char* vectors) const {
+    zero_matrix<SUM>();
+    if (size.dim == Dot::kColumns) return multiply_terms<Dot, SUM>(weight);  // B is in registers
+    for (int64_t d = 0; d < size.dim; d += Dot::kColumns, weight += kMatrixBytes) {
+      load_matrices<Dot::kB, kFirstB>(vectors);
+      multiply_terms<Dot, SUM>(weight);
+      vectors += Dot::kB * kMatrixBytes;
+    }
+  }
+
+  // The logit of input capsule i of the block and output capsule j from its rows of P.
+  template <int K>
+  FASTCAPS_INLINE void agree(
+      const MatrixBlock& block, int64_t j, int64_t i, const float* u,
+      const float* predicted) const {
+    const int64_t in_dim = K ? K : size.in_dim;
+    if (i >= block.count) return;
+    Vec<float> logit{};
+    FASTCAPS_UNROLL for (int64_t k = 0; k < in_dim; k++) {
+      logit += load(u + (i * in_dim + k) * lanes) * load(predicted + k * kSamples);
+    }
+    if (p.prior) logit += broadcast(p.prior[(block.first + i) * size.outputs + j]);
+    store(scratch.logits + (j * inputs + i) * kSamples, logit);
+  }
+
+  // All logits, step by step: while P of one step is multiplied, the logits of the second step
+  // before are taken, and every matrix is stored while the next is multiplied. Neither then has
+  // to wait for the other.
+  template <int K>
+  void agree_all(const MatrixBlock& block, const float* u, const char* vectors) const {
+    constexpr int64_t kStep = kMatrixDepth * kSamples, kHalf = kStep / 2, kLag = 2;
+    const int64_t in_dim = K ? K : size.in_dim, step_inputs = kMatrixDepth / in_dim;
+    const int64_t depth = size.dim / Dot::kColumns, steps = block.steps();
+    const int64_t all = size.outputs * steps, half = divide_up(step_inputs, 2);
+    const char* weight = scratch.agreement_weight;
+    const auto ring = [&](int64_t n)
+                          FASTCAPS_LAMBDA_INLINE { return scratch.predicted + n % 4 * kStep; };
+    int64_t before_j = 0, before_step = 0;
+    const auto agree_before = [&](int64_t n, int64_t first, int64_t last) FASTCAPS_LAMBDA_INLINE {
+      if (n < kLag) return;
+      for (int64_t i = first; i < last; i++) {
+        agree<K>(
+            block, before_j, before_step * step_inputs + i, u,
+            ring(n - kLag) + i * in_dim * kSamples);
+      }
+      if (last < step_inputs || ++before_step < steps) return;
+      before_step = 0;
+      before_j++;
+    };
+    for (int64_t n = 0; n < all; n++) {
+      if (n % steps == 0) load_matrices<Dot::kB, kFirstB>(vectors);
+      if (half < step_inputs) agree_before(n, 0, half);
+      predict<0>(weight, vectors);
+      store_matrix<1>(ring(n + 3) + kHalf);
+      weight += depth * kMatrixBytes;
+      agree_before(n, half < step_inputs ? half : 0, step_inputs);
+      predict<1>(weight, vectors);
+      store_matrix<0>(ring(n));
+      weight += depth * kMatrixBytes;
+      if ((n + 1) % steps == 0) vectors += depth * Dot::kB * kMatrixBytes;
+    }
+    store_matrix<1>(ring(all - 1) + kHalf);
+    for (int64_t n = all; n < all + kLag; n++) agree_before(n, 0, step_inputs);
+  }
 
   template <int K>
-  void route_block(
-      const MatrixBlock& block, const float* u, const char* vectors, float* sums) const {
-    agree_block<K>(block, u, vectors);
+  void route(const MatrixBlock& block, const float* u, const char* vectors, float* sums) const {
+    agree_all<K>(block, u, vectors);
     softmax_over_outputs<float, 1>(scratch.logits, block.count, inputs, size.outputs);
-    add_block<K>(block, u, sums);
+    this->template add_weighted<K>(block, u, sums);
   }
 };
 

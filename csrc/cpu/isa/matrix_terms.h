@@ -47,28 +47,21 @@ inline bool splits(Bits32 largest) {
   return overall == 0 || (overall >= kLeast && overall <= kMost);
 }
 
-// Which of kA matrices A and kB matrices B to multiply, small products first, where each matrix
-// holds one term of the weights, of which there are TERMS, or of the other factor.
-template <int TERMS>
-struct TermEach {
+// Which of kA matrices A, one for every term of the weights, and of kB matrices B, one for every
+// term of the other factor, to multiply; small products first.
+template <int WEIGHT_TERMS>
+struct Terms {
   static constexpr int kA = 3, kB = 3, kProducts = 6;
   static constexpr int a[] = {2, 1, 1, 0, 0, 0}, b[] = {0, 1, 0, 2, 1, 0};
 };
 template <>
-struct TermEach<1> {
+struct Terms<1> {
   static constexpr int kA = 1, kB = 2, kProducts = 2;
   static constexpr int a[] = {0, 0}, b[] = {1, 0};
 };
 
-// The same where a matrix holds two terms of half the depth: A (w1, w2), (w1, w3) and B (x1, x1),
-// (x2, x2), (x3, x1); of bfloat16 weights A (w, w) and B (x1, x2).
-template <int TERMS>
-struct TermsPaired {
-  static constexpr int kA = 2, kB = 3, kProducts = 3;
-  static constexpr int a[] = {1, 0, 0}, b[] = {2, 1, 0};
-};
-template <>
-struct TermsPaired<1> {
+// One weight twice in the depth of A, and both terms of the other factor in that of B.
+struct TermsInDepth {
   static constexpr int kA = 1, kB = 1, kProducts = 1;
   static constexpr int a[] = {0}, b[] = {0};
 };
@@ -81,19 +74,16 @@ FASTCAPS_INLINE void load_matrices(const char* source) {
   if constexpr (COUNT > 1) load_matrices<COUNT - 1, FIRST + 1>(source + kMatrixBytes);
 }
 
-// Sum += A B over all terms, with B in registers and each A loaded at its first use. Vector work
-// goes on while matrices are multiplied, if it comes in small portions: after product n does
-// other(n).
-template <class TERMS, int SUM, int N = 0, class F>
-FASTCAPS_INLINE void multiply_terms(const char* weight, const F& other) {
+// Sum += A B over all terms, with B in registers and each A loaded at its first use.
+template <class TERMS, int SUM, int N = 0>
+FASTCAPS_INLINE void multiply_terms(const char* weight) {
   if constexpr (N < TERMS::kProducts) {
     constexpr int a = TERMS::a[N];
     if constexpr (N == 0 || TERMS::a[N == 0 ? 0 : N - 1] != a) {
       load_matrix<kFirstA + a>(weight + a * kMatrixBytes);
     }
     multiply_matrices<SUM, kFirstA + a, kFirstB + TERMS::b[N]>();
-    other(N);
-    multiply_terms<TERMS, SUM, N + 1>(weight, other);
+    multiply_terms<TERMS, SUM, N + 1>(weight);
   }
 }
 
