@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -38,9 +39,7 @@ SANITIZE_FLAGS = (
 )
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 DEFAULT_CUDA_ARCHITECTURES = ("8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
-AVX512_FLAGS = (
-    "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
-)
+AVX512_FLAGS = "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
 AMX_FLAGS = "-mamx-tile -mamx-bf16"
 ISA_FLAGS = {
     "amx": f"{AVX512_FLAGS} {AMX_FLAGS}",
@@ -126,13 +125,17 @@ def architecture_flags(nvcc: str) -> str:
 
 
 def knows_amx(compiler: str) -> bool:
-    """Whether the compiler and its assembler know AMX, on a system whose kernel we can ask."""
+    """Whether the compiler and its assembler know AMX, where Linux can be asked for its use."""
     if sys.platform != "linux" or not IS_X86:
         return False
-    command = [*shlex.split(compiler), *AMX_FLAGS.split(), *"-x c++ -c -o".split(), os.devnull, "-"]
-    return not subprocess.run(
-        command, input=b'void f() { asm("tilerelease"); }', capture_output=True, check=False
-    ).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "amx.cpp"
+        source.write_text('void release() { asm volatile("tilerelease"); }\n')
+        command = [*shlex.split(compiler), *AMX_FLAGS.split(), "-c", str(source)]
+        process = subprocess.run(
+            [*command, "-o", str(source.with_suffix(".o"))], capture_output=True, check=False
+        )
+    return process.returncode == 0
 
 
 def torch_folders() -> tuple[list[str], str]:
