@@ -84,11 +84,11 @@ def test_every_instruction_set_agrees_with_the_reference(isa: str, tmp_path: Pat
     run_python(ACCURACY, isa, folder=tmp_path, FASTCAPS_CPU_ISA=isa)
 
 
-def test_the_better_instruction_set_changes_no_float32_result(tmp_path: Path) -> None:
-    """Matrix products of bfloat16 keep the accuracy of float32."""
+def test_the_best_instruction_set_keeps_the_accuracy_of_float32(tmp_path: Path) -> None:
+    """Its matrix products are of bfloat16."""
     errors = [
         float(run_python(LARGE_BATCH_ERROR, folder=tmp_path, FASTCAPS_CPU_ISA=isa))
-        for isa in ("avx2", "")
+        for isa in ("portable", "")
     ]
     assert errors[1] <= max(2 * errors[0], 3e-7)
 

@@ -35,7 +35,7 @@ struct FusedProblem {
   int64_t tiles;     // divide_up(B, lanes)
   int64_t together;  // tiles of one work item, at most
   const T* u_lanes;  // [tiles][I][K][L]: u packed for all passes, or null to pack it every time
-  uint8_t* misfits;  // [slices] or null: set to 1 in the first pass where a fallback has to do it
+  uint8_t* misfits;  // [slices] or null: 1 where numbers in the first pass need the fallback
 
   FASTCAPS_ALWAYS_INLINE int64_t blocks() const { return divide_up(size.inputs, block); }
   FASTCAPS_ALWAYS_INLINE int64_t slices() const { return divide_up(size.inputs, slice); }

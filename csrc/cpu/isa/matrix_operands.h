@@ -50,7 +50,8 @@ struct Agreement<false> : TermsInDepth {
   static constexpr int64_t kColumns = kMatrixDepth / 2;
 };
 
-// A of the agreement, matrices [J][rows / 16][D / kColumns].
+// A of the agreement, matrices [J][rows / 16][D / kColumns], of pairs of both halves of a whole
+// depth, else of the same weight twice.
 template <bool WHOLE>
 void pack_agreement_weight(
     const float* weight, int64_t count, int64_t rows, int64_t outputs, int64_t dim,
@@ -60,9 +61,9 @@ void pack_agreement_weight(
     for (int64_t first = 0; first < rows; first += kMatrixRows) {
       for (int64_t d = 0; d < dim; d += kColumns, matrices += kMatrixBytes) {
         for (int64_t row = 0; row < kMatrixRows; row++) {
-          const float* source = weight + ((first + row) * outputs + j) * dim + d;
-          Bits32 values{};
-          if (first + row < count) values = pair(load(source), load(source + kColumns - 16));
+          const float* low = weight + ((first + row) * outputs + j) * dim + d;
+          const float* high = WHOLE ? low + kColumns / 2 : low;
+          const Bits32 values = first + row < count ? pair(load(low), load(high)) : Bits32{};
           store_row(matrices, row, values);
         }
       }
@@ -80,7 +81,7 @@ void pack_agreement_vectors(
       const Vec<float> x = load(vectors + (d + row) * stride);
       if constexpr (WHOLE) {
         Bits32 terms[2];
-        split<2>(x, load(vectors + (d + row + 16) * stride), terms);
+        split<2>(x, load(vectors + (d + row + Dot::kColumns / 2) * stride), terms);
         store_row(matrices, row, terms[0]);
         store_row(matrices + kMatrixBytes, row, terms[1]);
       } else {

@@ -63,7 +63,7 @@ struct MatrixSums {
   const Sizes& size = p.size;
   const int64_t inputs = kBlockRows / size.in_dim;  // of a whole block
 
-  // The next block and its weights, up to input capsule `end`.
+  // The block from input capsule `first` on, at most up to `end`.
   MatrixBlock block_at(int64_t first, int64_t end) const {
     const int64_t count = end - first < inputs ? end - first : inputs;
     return {first, count, divide_up(count * size.in_dim, kMatrixDepth) * kMatrixDepth};
