@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -36,9 +37,13 @@ PYTHON_TARGET = "0x030a0000"  # 3.10
 SANITIZE_FLAGS = (
     "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1"
 )
+IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 DEFAULT_CUDA_ARCHITECTURES = ("8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
+AVX512_FLAGS = "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
+AMX_FLAGS = "-mamx-tile -mamx-bf16"
 ISA_FLAGS = {
-    "avx512": "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512",
+    "amx": f"{AVX512_FLAGS} {AMX_FLAGS}",
+    "avx512": AVX512_FLAGS,
     "avx2": "-mavx2 -mfma",
     "portable": "",
 }
@@ -119,6 +124,20 @@ def architecture_flags(nvcc: str) -> str:
     return " ".join(flags)
 
 
+def knows_amx(compiler: str) -> bool:
+    """Whether the compiler and its assembler know AMX, where Linux can be asked for its use."""
+    if sys.platform != "linux" or not IS_X86:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "amx.cpp"
+        source.write_text('void release() { asm volatile("tilerelease"); }\n')
+        command = [*shlex.split(compiler), *AMX_FLAGS.split(), "-c", str(source)]
+        process = subprocess.run(
+            [*command, "-o", str(source.with_suffix(".o"))], capture_output=True, check=False
+        )
+    return process.returncode == 0
+
+
 def torch_folders() -> tuple[list[str], str]:
     """torch's header folders and its library folder."""
     try:
@@ -143,6 +162,7 @@ class NinjaFile:
         self.output = output
         self.objects_folder = build_folder
         self.compiler = os.environ.get("CXX") or "g++"
+        self.amx = knows_amx(self.compiler)
         self.nvcc = wanted_nvcc()
         self.sanitize = SANITIZE_FLAGS if sanitizing() else ""
         self.torch_headers, self.torch_library = torch_folders()
@@ -152,7 +172,7 @@ class NinjaFile:
     def text(self) -> str:
         self._rules()
         for source in sorted((ROOT / "csrc").rglob("*.cpp")):
-            self._object(source, "cxx", self._isa_flags(source))
+            self._object(source, "cxx", self._flags_of(source))
         if self.nvcc:
             for source in sorted((ROOT / "csrc" / "cuda").rglob("*.cu")):
                 self._object(source, "nvcc", "")
@@ -161,12 +181,16 @@ class NinjaFile:
         self._edge(str(self.output), "link", self.objects)
         return "\n".join(self.lines) + "\n"
 
-    def _isa_flags(self, source: Path) -> str | None:
+    def _flags_of(self, source: Path) -> str | None:
+        """The flags of this source alone; None where it is not for this machine or compiler."""
+        if source.stem == "dispatch":
+            return "-DFASTCAPS_AMX" if self.amx else ""
         if not source.stem.startswith("kernels_"):
             return ""
         isa = source.stem.removeprefix("kernels_")
-        is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-        return ISA_FLAGS[isa] if is_x86 or isa == "portable" else None
+        if isa == "amx" and not self.amx:
+            return None
+        return ISA_FLAGS[isa] if IS_X86 or isa == "portable" else None
 
     def _object(self, source: Path, rule: str, extra_flags: str | None) -> None:
         if extra_flags is None:

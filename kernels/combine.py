@@ -91,16 +91,16 @@ def combine_kernel(
     FIRST: tl.constexpr,
     LAST: tl.constexpr,
     OVER_INPUTS: tl.constexpr,
+    EVEN_INPUTS: tl.constexpr,  # the number of inputs where their coefficients are equal, else 0
     HAS_BIAS: tl.constexpr,
     ROWS: tl.constexpr,
     WIDE: tl.constexpr,
-    EVEN_INPUTS: tl.constexpr = 0,
 ):
     """End of an iteration: s from the slices, v = squash(s + bias), V += v."""
     row, element, exists = row_tile(rows, D, ROWS, WIDE)
     stride = tl.cast(rows, tl.int64) * D
     if OVER_INPUTS and EVEN_INPUTS > 0:
-        # The slices' sums come with coefficients of 1 / EVEN_INPUTS, from logits of 0.
+        # The slices' sums have their coefficients already, from logits of 0.
         sums = add_slices(partial, element, exists, slices, stride)
         nothing = tl.zeros(row.shape, tl.float32)
         tl.store(log_sum_exp + row * 2, nothing, mask=row < rows)

@@ -527,6 +527,7 @@ def forward(
                 FIRST=iteration == 0,
                 LAST=iteration == iterations - 1,
                 OVER_INPUTS=softmax_over_inputs,
+                EVEN_INPUTS=0,
                 **call.combine_options,
             )
     return v, s, log_sum_exp

@@ -27,6 +27,9 @@ SHAPES = [
     (17, 70, 8, 10, 16),
     (37, 21, 4, 3, 20),
     (9, 1, 1, 1, 1),
+    (67, 70, 8, 3, 32),
+    (80, 37, 4, 2, 16),
+    (65, 9, 16, 2, 48),
 ]
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 for shape, over, extra, dtype in itertools.product(
@@ -52,10 +55,25 @@ for shape, over, extra, dtype in itertools.product(
         assert error <= TOLERANCE[dtype], (name, shape, over, extra, dtype, error.item())
 """
 
+LARGE_BATCH_ERROR = """
+import torch
+
+from fastcaps import reference, routed_capsules
+
+torch.manual_seed(0)
+u, weight = torch.randn(96, 200, 8), torch.randn(200, 8, 4, 32) * 0.3
+error = 0.0
+for iterations in (1, 3):
+    want = reference.routed_capsules(u.double(), weight.double(), iterations=iterations)
+    actual = routed_capsules(u, weight, iterations=iterations, backend="cpu")
+    error = max(error, ((actual.double() - want).norm() / want.norm()).item())
+print(error)
+"""
+
 NAME = "import torch, fastcaps; print(torch.ops.fastcaps.instruction_set())"
 
 
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "amx"])
 def test_every_instruction_set_agrees_with_the_reference(isa: str, tmp_path: Path) -> None:
     try:
         run_python(NAME, folder=tmp_path, FASTCAPS_CPU_ISA=isa)
@@ -66,6 +84,15 @@ def test_every_instruction_set_agrees_with_the_reference(isa: str, tmp_path: Pat
     run_python(ACCURACY, isa, folder=tmp_path, FASTCAPS_CPU_ISA=isa)
 
 
+def test_the_best_instruction_set_keeps_the_accuracy_of_float32(tmp_path: Path) -> None:
+    """Its matrix products are of bfloat16."""
+    errors = [
+        float(run_python(LARGE_BATCH_ERROR, folder=tmp_path, FASTCAPS_CPU_ISA=isa))
+        for isa in ("portable", "")
+    ]
+    assert errors[1] <= max(2 * errors[0], 3e-7)
+
+
 def test_an_unknown_instruction_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="expected portable, avx2 or avx512, got sse9"):
+    with pytest.raises(AssertionError, match="expected portable, avx2, avx512 or amx, got sse9"):
         run_python(NAME, folder=tmp_path, FASTCAPS_CPU_ISA="sse9")

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.operator(OPERATOR), pytest.mark.usefixtures("poisoned_
 
 # B, N_in, D_in, N_out, D_out. Batches below and above 8, and on and beside multiples of 16 and
 # 32; inputs on and beside multiples of 64; D_in that kernels are specialised for and others.
+# Last come shapes and, below, a batch that are taken by matrix products where there are any.
 SHAPES: tuple[Shape, ...] = (
     (1, 1, 1, 1, 1),
     (1, 1, 8, 5, 16),
@@ -54,11 +55,20 @@ SHAPES: tuple[Shape, ...] = (
     (48, 1, 8, 10, 16),
     (65, 5, 8, 3, 17),
     (130, 3, 12, 4, 33),
+    (64, 70, 2, 3, 32),
+    (65, 21, 8, 3, 16),
+    (127, 40, 4, 5, 32),
+    (130, 7, 32, 2, 48),
+    (80, 40, 16, 1, 64),
 )
 SMALL_BATCH: Shape = (3, 37, 8, 5, 16)
 BATCH: Shape = (33, 37, 8, 5, 16)
+LARGE_BATCH: Shape = (67, 37, 8, 5, 16)
 OPTIONS = pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
 SOFTMAX_OVER = pytest.mark.parametrize("softmax_over", ["outputs", "inputs"])
+BATCHES = pytest.mark.parametrize(
+    "shape", [SMALL_BATCH, BATCH, LARGE_BATCH], ids=("small-batch", "batch", "large-batch")
+)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -97,7 +107,7 @@ def test_agrees_with_the_reference_on_every_shape(
 
 
 @SOFTMAX_OVER
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
+@BATCHES
 def test_agrees_where_coefficients_are_nearly_zero_or_one(
     backend: str, device: torch.device, shape: Shape, softmax_over: str
 ) -> None:
@@ -149,7 +159,7 @@ def test_without_gradient_the_result_is_the_same(
 
 @SOFTMAX_OVER
 @pytest.mark.parametrize("dtype", [torch.float32, *HALF_TYPES], ids=str)
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH, (2, 700, 8, 5, 16)], ids=str)
+@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH, LARGE_BATCH, (2, 700, 8, 5, 16)], ids=str)
 def test_same_bits_every_run(
     backend: str, device: torch.device, shape: Shape, dtype: torch.dtype, softmax_over: str
 ) -> None:
@@ -162,19 +172,28 @@ def test_same_bits_every_run(
 
 
 @SOFTMAX_OVER
-@pytest.mark.parametrize("shape", [(1, 700, 8, 5, 16), (5, 130, 8, 5, 16), BATCH], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 700, 8, 5, 16), (5, 130, 8, 5, 16), BATCH, (130, 40, 8, 5, 16)], ids=str
+)
 def test_same_bits_on_any_number_of_threads(
-    backend: str, device: torch.device, threads: None, shape: Shape, softmax_over: str
+    backend: str,
+    device: torch.device,
+    threads: None,
+    shape: Shape,
+    dtype: torch.dtype,
+    softmax_over: str,
 ) -> None:
     if backend != "cpu":
         pytest.skip("the order of sums in PyTorch's own operators may depend on the threads")
-    inputs = capsules(shape, bias=True, prior=True, device=device)
     function = call(OPERATOR, backend)
-    torch.set_num_threads(1)
-    alone = evaluate(function, inputs, softmax_over=softmax_over)
-    for count in (2, 3):
-        torch.set_num_threads(count)
-        assert_same_bits(alone, evaluate(function, inputs, softmax_over=softmax_over))
+    for prior in (False, True):
+        inputs = capsules(shape, bias=True, prior=prior, dtype=dtype, device=device)
+        torch.set_num_threads(1)
+        alone = evaluate(function, inputs, softmax_over=softmax_over)
+        for count in (2, 3):
+            torch.set_num_threads(count)
+            assert_same_bits(alone, evaluate(function, inputs, softmax_over=softmax_over))
 
 
 @pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
@@ -242,7 +261,7 @@ def test_strided_incoming_gradients(
 
 
 @SOFTMAX_OVER
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
+@BATCHES
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_non_finite_numbers_stay_in_their_sample(
     backend: str, device: torch.device, bad: float, shape: Shape, softmax_over: str
@@ -263,7 +282,7 @@ def test_non_finite_numbers_stay_in_their_sample(
 
 @SOFTMAX_OVER
 @pytest.mark.parametrize("iterations", [1, 3])
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
+@BATCHES
 def test_nan_everywhere_in_a_sample_gives_nan_everywhere_in_that_sample(
     backend: str, device: torch.device, shape: Shape, iterations: int, softmax_over: str
 ) -> None:
@@ -279,7 +298,7 @@ def test_nan_everywhere_in_a_sample_gives_nan_everywhere_in_that_sample(
 
 @SOFTMAX_OVER
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
+@BATCHES
 def test_zero_capsules_give_zero_and_finite_gradients(
     backend: str, device: torch.device, shape: Shape, dtype: torch.dtype, softmax_over: str
 ) -> None:
@@ -307,7 +326,7 @@ def test_an_empty_batch_has_zero_gradients(
 
 
 @SOFTMAX_OVER
-@pytest.mark.parametrize("shape", [SMALL_BATCH, BATCH], ids=("small-batch", "batch"))
+@BATCHES
 @pytest.mark.parametrize(
     ("scales", "dtype"),
     [
@@ -340,6 +359,25 @@ def test_huge_and_denormal_magnitudes_stay_finite(
         # A long vector keeps its direction; which of the inputs an output listens to is decided
         # by differences of logits that are themselves huge, so the direction is exact.
         assert lengths.max() > 0.99
+
+
+@SOFTMAX_OVER
+@BATCHES
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("power", [-120, 120])
+def test_agrees_where_only_the_products_are_of_moderate_size(
+    backend: str,
+    device: torch.device,
+    power: int,
+    dtype: torch.dtype,
+    shape: Shape,
+    softmax_over: str,
+) -> None:
+    require(backend, OPERATOR, device, dtype)
+    inputs = capsules(shape, dtype=dtype, device=device)
+    inputs["u"] *= 2.0**power
+    inputs["weight"] *= 2.0**-power
+    assert_agrees(OPERATOR, backend, inputs, softmax_over=softmax_over)
 
 
 def test_more_iterations_sharpen_the_agreement(backend: str, device: torch.device) -> None:

@@ -6,6 +6,12 @@
 
 #include "kernels.h"
 
+#if defined(FASTCAPS_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace fastcaps {
 
 #define FASTCAPS_DECLARE_TABLES(isa)                       \
@@ -19,13 +25,20 @@ FASTCAPS_DECLARE_TABLES(portable)
 FASTCAPS_DECLARE_TABLES(avx2)
 FASTCAPS_DECLARE_TABLES(avx512)
 #endif
+#if defined(FASTCAPS_AMX)
+namespace amx {
+Kernels<float> narrow_kernels(), wide_kernels();
+}
+#endif
 
 namespace {
 
-enum class Isa { kPortable, kAvx2, kAvx512 };
+enum class Isa { kPortable, kAvx2, kAvx512, kAmx };
 
 const char* name_of(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
+      return "amx";
     case Isa::kAvx512:
       return "avx512";
     case Isa::kAvx2:
@@ -35,12 +48,27 @@ const char* name_of(Isa isa) {
   }
 }
 
+// Whether the processor multiplies matrices of bfloat16, and the system lets this process do so:
+// Linux wants to be asked, since the registers make every thread's saved state larger.
+bool have_matrices() {
+#if defined(FASTCAPS_AMX)
+  constexpr unsigned kBFloat16Products = 1u << 22, kTiles = 1u << 24;
+  constexpr unsigned kWanted = kBFloat16Products | kTiles;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kWanted) == kWanted &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 Isa best_isa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return Isa::kAvx512;
+    return have_matrices() ? Isa::kAmx : Isa::kAvx512;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::kAvx2;
 #endif
@@ -52,14 +80,14 @@ Isa chosen_isa() {
   const Isa best = best_isa();
   const char* asked = std::getenv("FASTCAPS_CPU_ISA");
   if (asked == nullptr || *asked == '\0') return best;
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     if (std::strcmp(asked, name_of(isa)) != 0) continue;
     if (isa <= best) return isa;
     throw std::runtime_error(
         std::string("FASTCAPS_CPU_ISA=") + asked + ": this processor goes up to " + name_of(best));
   }
   throw std::runtime_error(
-      std::string("FASTCAPS_CPU_ISA: expected portable, avx2 or avx512, got ") + asked);
+      std::string("FASTCAPS_CPU_ISA: expected portable, avx2, avx512 or amx, got ") + asked);
 }
 
 Isa isa() {
@@ -81,6 +109,12 @@ const char* instruction_set() { return name_of(isa()); }
 
 template <>
 const Kernels<float>& kernels<float>(int64_t rows) {
+#if defined(FASTCAPS_AMX)
+  if (isa() == Isa::kAmx) {
+    static const Kernels<float> narrow = amx::narrow_kernels(), wide = amx::wide_kernels();
+    return fitting(narrow, wide, rows);
+  }
+#endif
   switch (isa()) {
 #if defined(__x86_64__)
     case Isa::kAvx512:
@@ -97,6 +131,7 @@ template <>
 const Kernels<double>& kernels<double>(int64_t rows) {
   switch (isa()) {
 #if defined(__x86_64__)
+    case Isa::kAmx:
     case Isa::kAvx512:
       return fitting(avx512::kDoubleNarrow, avx512::kDoubleWide, rows);
     case Isa::kAvx2:

@@ -27,7 +27,7 @@ struct FusedRouting {
   FusedRouting(
       const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight,
       const T* bias, const T* prior, int64_t iterations, bool over_inputs)
-      : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0, nullptr},
+      : problem{size, storage, u, weight, prior, over_inputs, 1, 1, 0, 1, nullptr, nullptr},
         bias(bias),
         iterations(iterations),
         kernel(kernels<T>(size.batch)) {
@@ -41,6 +41,8 @@ struct FusedRouting {
     const int64_t least = std::min(divide_up(bytes, kPartialBytes), int64_t{64});
     const int64_t slice = std::max({wanted, least, int64_t{1}});
     problem.slice = divide_up(slice, problem.block) * problem.block;
+    problem.together = tiles_together(
+        problem.tiles, problem.slices(), 2 * tile_size() * static_cast<int64_t>(sizeof(T)));
     pack_u(like);
   }
 
@@ -78,8 +80,7 @@ struct FusedRouting {
   // work(slice, first tile, last tile, scratch)
   template <class F>
   void for_slices(const F& work) const {
-    const int64_t together = tiles_together(
-        problem.tiles, problem.slices(), 2 * tile_size() * static_cast<int64_t>(sizeof(T)));
+    const int64_t together = problem.together;
     const int64_t groups = divide_up(problem.tiles, std::max<int64_t>(together, 1));
     parallel_items<T>(
         problem.slices() * groups, together * problem.slice * size().in_dim * tile_size(),
@@ -107,6 +108,22 @@ struct FusedRouting {
           online(like, with_online ? 2 * r.problem.slices() * r.all_heads() : 0) {}
   };
 
+  // The sums of iteration t. With `checked`, whether the kernels could take all numbers.
+  bool forward_slices(
+      const Kernels<T>& chosen, const FusedPass<T>& pass, int64_t t, bool checked) const {
+    std::vector<uint8_t> misfits(checked ? problem.slices() : 0);
+    FusedProblem<T> noted = problem;
+    noted.misfits = checked ? misfits.data() : nullptr;
+    for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
+      if (uniform(t)) {
+        chosen.fused_uniform(noted, pass.sums, slice, tile, last, scratch);
+      } else {
+        chosen.fused_forward(noted, pass, slice, tile, last, scratch);
+      }
+    });
+    return std::find(misfits.begin(), misfits.end(), 1) == misfits.end();
+  }
+
   // v [B][J][D] in the storage of the problem.
   void forward(const Tensor& like, const Saved<T>& saved, void* v) const {
     const Partials partials(*this, like, problem.over_inputs);
@@ -119,14 +136,11 @@ struct FusedRouting {
       pass.largest = partials.online.get();
       pass.total = partials.online.get() + problem.slices() * all_heads();
     }
+    const Kernels<T>* chosen = &kernel;
     for (int64_t t = 1; t <= iterations; t++) {
-      for_slices([&](int64_t slice, int64_t tile, int64_t last, T* scratch) {
-        if (uniform(t)) {
-          kernel.fused_uniform(problem, pass.sums, slice, tile, last, scratch);
-        } else {
-          kernel.fused_forward(problem, pass, slice, tile, last, scratch);
-        }
-      });
+      const bool checked = t == 1 && kernel.fallback;
+      if (checked && !forward_slices(kernel, pass, t, true)) chosen = kernel.fallback;
+      if (!checked || chosen != &kernel) forward_slices(*chosen, pass, t, false);
       for_heads(2, [&](int64_t tile, int64_t j, T* s) {
         finish(pass, saved, t, tile, j, s, agreement.get(), t == iterations ? v : nullptr);
       });

@@ -33,7 +33,9 @@ struct FusedProblem {
   int64_t block;     // input capsules predicted at a time
   int64_t slice;     // input capsules per partial sum, a multiple of block
   int64_t tiles;     // divide_up(B, lanes)
+  int64_t together;  // tiles of one work item, at most
   const T* u_lanes;  // [tiles][I][K][L]: u packed for all passes, or null to pack it every time
+  uint8_t* misfits;  // [slices] or null: 1 where numbers in the first pass need the fallback
 
   FASTCAPS_ALWAYS_INLINE int64_t blocks() const { return divide_up(size.inputs, block); }
   FASTCAPS_ALWAYS_INLINE int64_t slices() const { return divide_up(size.inputs, slice); }
@@ -107,6 +109,8 @@ struct StoredGradients {
 template <class T>
 struct Kernels {
   int lanes;
+  // The kernels for numbers that these cannot take in forward passes, or null if there are none.
+  const Kernels* fallback;
 
   void (*widen)(Storage, const void* source, int64_t count, T* target);
   void (*narrow)(Storage, const T* source, int64_t count, void* target);
@@ -169,7 +173,7 @@ struct Kernels {
 template <class T>
 const Kernels<T>& kernels(int64_t rows);
 
-// "avx512", "avx2" or "portable": what kernels() uses on this machine.
+// "amx", "avx512", "avx2" or "portable": what kernels() uses on this machine.
 const char* instruction_set();
 
 }  // namespace fastcaps

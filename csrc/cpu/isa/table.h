@@ -13,6 +13,7 @@ template <class T, int NV>
 constexpr Kernels<T> make_kernels() {
   return {
       NV * kWidth<T>,
+      nullptr,
       widen_storage<T>,
       narrow_storage<T>,
       to_lanes_storage<T, NV>,
