@@ -130,6 +130,11 @@ class Layer:
         return 2 * self.size.u_hat * self.size.in_dim
 
     @property
+    def terms(self) -> int:
+        """Terms of a float32 operand: what meets half types comes in two."""
+        return 1 if self.item == FLOAT32 else 2
+
+    @property
     def pairs(self) -> int:
         """Coupling coefficients: B I J."""
         return self.size.batch * self.size.inputs * self.size.outputs
@@ -172,8 +177,7 @@ class Layer:
             self.size.batch,
             self.size.in_dim,
             self.size.out_dim,
-            exact=False,
-            half=self.item < FLOAT32,
+            products="tf32" if self.item == FLOAT32 else "half",
             capability=self.gpu.capability,
         )
 
@@ -185,10 +189,11 @@ class Layer:
         """Programs of a pass by input that read the same vectors."""
         return -(-self.size.inputs // self.tile(kernel).inputs)
 
-    def slices(self, kernel: str) -> int:
-        """Slices of a pass by output."""
+    def slices(self, kernel: str, blocks: int | None = None) -> int:
+        """Slices of a pass by output, or by so many blocks of the outputs' numbers."""
         size, processors = self.size, self.gpu.processors
-        return tiles.slices(size.batch, size.inputs, size.outputs, self.tile(kernel), processors)[0]
+        blocks = size.outputs if blocks is None else blocks
+        return tiles.slices(size.batch, size.inputs, blocks, self.tile(kernel), processors)[0]
 
     def between(self, per_element: float, per_pair: float) -> float:
         """Operations on every W . V, of D_in numbers for each coefficient, and on coefficients."""
@@ -197,25 +202,38 @@ class Layer:
 
 def works(layer: Layer) -> list[Work]:
     """Every kernel of a forward and a backward pass, in the order of their first launch."""
-    kernels = [_first_sums(layer), _normalizer(layer), _sums(layer), _combine(layer)]
+    kernels = [
+        _arrange(layer),
+        _first_sums(layer),
+        _normalizer(layer),
+        _sums(layer),
+        _combine(layer),
+    ]
     kernels += [_replay(layer), _input_gradients(layer), _agreement_gradients(layer)]
     kernels += [_combine_gradients(layer), _first_input_gradients(layer), _weight_gradients(layer)]
     return [work for work in kernels if not (layer.over_inputs and work.kernel == "normalizer")]
 
 
+BLOCK_OUTPUTS = 64
+"""Numbers of the outputs in a program of the first sums."""
 LATER = ITERATIONS - 1
 """Iterations after the first, whose coefficients are all equal."""
 
 
+def _arrange(layer: Layer) -> Work:
+    return Work("arrange", 0, 0, 2 * layer.u, 2 * layer.u, forward=1, backward=1)
+
+
 def _first_sums(layer: Layer) -> Work:
-    slices, rereads = layer.slices("weighted_sums_kernel"), layer.size.outputs
-    result = slices * layer.vectors
+    name = "uniform_sums_kernel"
+    rereads = -(-layer.size.outputs * layer.size.out_dim // BLOCK_OUTPUTS)
+    result = layer.slices(name, rereads) * layer.vectors
     return Work(
-        "weighted_sums, first",
+        "uniform_sums",
         tensor=layer.product,
         float32=0,
         memory=layer.u + layer.weight + result,
-        l2=rereads * layer.u + layer.sample_tiles("weighted_sums_kernel") * layer.weight + result,
+        l2=rereads * layer.u + layer.sample_tiles(name) * layer.weight + result,
         forward=1,
     )
 
@@ -224,7 +242,7 @@ def _normalizer(layer: Layer) -> Work:
     name, result = "normalizer_kernel", 2 * layer.plane
     return Work(
         "normalizer",
-        tensor=layer.product,
+        tensor=layer.terms * layer.product,
         float32=layer.between(2, 10),
         memory=layer.u + layer.weight + layer.vectors + result,
         l2=layer.u
@@ -241,7 +259,7 @@ def _sums(layer: Layer) -> Work:
     result = slices * layer.vectors
     return Work(
         "weighted_sums",
-        tensor=2 * layer.product,
+        tensor=2 * layer.terms * layer.product,
         float32=layer.between(3, 7 if layer.over_inputs else 4),
         memory=layer.u + layer.weight + layer.vectors + 2 * layer.plane + result,
         l2=rereads * (layer.u + 2 * layer.plane)
@@ -268,7 +286,7 @@ def _input_gradients(layer: Layer) -> Work:
     loops = 1 if layer.over_inputs else 2
     return Work(
         "input_gradients",
-        tensor=(loops + 1) * layer.product,
+        tensor=(loops + 1) * layer.terms * layer.product,
         float32=layer.between(8, 9) if layer.over_inputs else layer.between(12, 17),
         memory=layer.u + layer.weight + 3 * layer.vectors + result,
         l2=layer.u
@@ -283,7 +301,7 @@ def _first_input_gradients(layer: Layer) -> Work:
     name, result = "input_gradients_kernel", 2 * layer.grad_u
     return Work(
         "input_gradients, first",
-        tensor=layer.product,
+        tensor=layer.terms * layer.product,
         float32=layer.between(1, 0),
         memory=layer.weight + layer.vectors + result,
         l2=layer.sample_tiles(name) * layer.weight
@@ -299,7 +317,7 @@ def _agreement_gradients(layer: Layer) -> Work:
     result = slices * layer.vectors
     return Work(
         "agreement_gradients",
-        tensor=3 * layer.product,
+        tensor=3 * layer.terms * layer.product,
         float32=layer.between(5, 6),
         memory=layer.u + layer.weight + 2 * layer.vectors + 3 * layer.plane + result,
         l2=rereads * (layer.u + 3 * layer.plane)
@@ -320,7 +338,7 @@ def _weight_gradients(layer: Layer) -> Work:
     planes = 3 * LATER * layer.plane
     return Work(
         "weight_gradients",
-        tensor=(4 * LATER + 1) * layer.product,
+        tensor=(2 * (layer.terms + 1) * LATER + 1) * layer.product,
         float32=layer.between(6 * LATER, 6 * LATER),
         memory=layer.u + 2 * layer.weight + vectors + planes,
         l2=layer.size.outputs * (ITERATIONS * layer.u + planes)
@@ -364,7 +382,8 @@ no bias and no prior, at B = {BATCH}:
 - **Tensor operations**: 2 B I K J D for every matrix product. The first sums, a normalizer and the
   first input gradients have 1 product, later sums 2, agreement gradients 3, later input gradients
   3 with a softmax over outputs and 2 over inputs, weight gradients 4 for every iteration after
-  the first and 1 for the first.
+  the first and 1 for the first. With bfloat16, operands in float32 come in two terms: all of
+  these count twice but the first sums and two in four of the weight gradients.
 - **float32 operations**: what lies between the products, on tiles of B I K J and B I J numbers;
   an exponential counts as two.
 - **Memory**: every input read once and every result written once.

@@ -1,13 +1,15 @@
-"""Rewrite the measured part of README.md from results that ``routing.py`` wrote as JSON.
+"""Rewrite the measured parts of README.md from results that the benchmark wrote as JSON.
 
-``python benchmarks/readme.py``. The part lies between two comments and holds the picture, the
-hardware and a table; a test compares it with the committed results.
+``python benchmarks/readme.py``. Each part lies between two comments and holds the hardware and a
+table, that of the CPU the picture too; a test compares them with the committed results.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 # Last, so that an installed fastcaps is found before the source tree beside this folder.
@@ -16,7 +18,16 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from benchmarks.formats import byte_count, milliseconds, rates
 from benchmarks.results import Report, Result, Row, read
 
-__all__ = ["README", "RESULTS", "main", "measured_part", "replace_measured_part"]
+__all__ = [
+    "GPU",
+    "GPU_RESULTS",
+    "README",
+    "RESULTS",
+    "gpu_part",
+    "main",
+    "measured_part",
+    "replace_measured_part",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -24,8 +35,11 @@ RESULTS = ROOT / "benchmarks" / "results" / "routing.json"
 PICTURE = "benchmarks/results/routing.png"
 """Beside the results, as seen from the README."""
 
-BEGIN = "<!-- measured -->"
-END = "<!-- /measured -->"
+CPU = "measured"
+GPU = "measured on a GPU"
+"""What the comments around the parts say."""
+GPU_RESULTS = tuple(RESULTS.with_name(f"h100-{batch}.json") for batch in (32, 128, 512))
+"""Written by ``make gpu-race``, as ``float32-<batch>.json``."""
 MISSING = "-"
 
 COLUMNS = (
@@ -52,22 +66,24 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         part = measured_part(read(options.json))
         text = replace_measured_part(options.readme.read_text(encoding="utf-8"), part)
+        text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
         options.readme.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         parser.error(str(error))
 
 
-def replace_measured_part(text: str, part: str) -> str:
-    """``text`` with ``part`` in place of what lies between the two comments.
+def replace_measured_part(text: str, part: str, name: str = CPU) -> str:
+    """``text`` with ``part`` in place of what lies between the two comments of this name.
 
     Raises:
         ValueError: the comments are not there once each, in order.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"readme: expected one {BEGIN} and one {END} after it")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{part}{END}{after}"
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"readme: expected one {begin} and one {end} after it")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{part}{end}{after}"
 
 
 def measured_part(report: Report) -> str:
@@ -76,20 +92,34 @@ def measured_part(report: Report) -> str:
     Raises:
         ValueError: fastcaps was timed in no row.
     """
+    picture = f"![Speed and memory of fastcaps and of the best alternative]({PICTURE})"
+    return "\n".join([picture, "", *_hardware_and_table(report)]) + "\n"
+
+
+def gpu_part(reports: Iterable[Report]) -> str:
+    """Hardware and one table of reports of one machine, in Markdown.
+
+    Raises:
+        ValueError: fastcaps was timed in no row.
+    """
+    first, *others = reports
+    rows = [*first.rows, *(row for report in others for row in report.rows)]
+    return "\n".join(_hardware_and_table(replace(first, rows=rows))) + "\n"
+
+
+def _hardware_and_table(report: Report) -> list[str]:
     rows = [row for row in report.rows if row.best(fastcaps=True) is not None]
     if not rows:
         raise ValueError("expected a report with at least one row in which fastcaps was timed")
     first = rows[0]
     separators = ["---" if i < LEFT_ALIGNED else "---:" for i in range(len(COLUMNS))]
-    lines = [
-        f"![Speed and memory of fastcaps and of the best alternative]({PICTURE})",
-        "",
+    products = " multiplied as TF32, launched as CUDA graphs" if first.graphs else ""
+    return [
         f"Measured on {report.machine}; {rates(report.machine)}. {first.iterations} iterations, "
-        f"softmax over {first.softmax_over}, {first.dtype}. Times are medians.",
+        f"softmax over {first.softmax_over}, {first.dtype}{products}. Times are medians.",
         "",
         *map(_table_line, (list(COLUMNS), separators, *map(_cells, rows))),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _cells(row: Row) -> list[str]:

@@ -71,8 +71,8 @@ class Plan:
             "BLOCK_OUTPUTS": self.block_outputs,
             "OPERAND": dot_operand(self.dtype),
             "PRECISION": self.precision,
-            # Elsewhere the assembler would rather spill a word than run one program fewer.
-            "maxnreg": None if capability(self.device) == tiles.HOPPER else 255,
+            # The assembler would rather spill a word than run one program fewer.
+            "maxnreg": None if self._on_hopper and self.products != "exact" else 255,
             "num_warps": tile.warps,
             "num_stages": tile.stages,
         }
@@ -90,6 +90,10 @@ class Plan:
                 capability=capability(self.device),
             )
         return self.chosen_tiles[kernel]
+
+    @property
+    def _on_hopper(self) -> bool:
+        return capability(self.device) == tiles.HOPPER
 
     @property
     def products(self) -> str:

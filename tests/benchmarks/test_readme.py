@@ -6,11 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme import README, RESULTS, main, measured_part, replace_measured_part
+from benchmarks.readme import (
+    GPU,
+    GPU_RESULTS,
+    README,
+    RESULTS,
+    gpu_part,
+    main,
+    measured_part,
+    replace_measured_part,
+)
 from benchmarks.results import Machine, Report, Result, Row, read, write
 from benchmarks.shapes import Size
 
-TEXT = "above\n<!-- measured -->\nold\n<!-- /measured -->\nbelow\n"
+TEXT = (
+    "above\n<!-- measured -->\nold\n<!-- /measured -->\nbetween\n"
+    f"<!-- {GPU} -->\n<!-- /{GPU} -->\nbelow\n"
+)
 MACHINE = Machine("cpu", "Some CPU", "AVX2", 2, "Linux", {"torch": "2.10"}, 1e11, 1e10)
 
 
@@ -29,6 +41,7 @@ def _report(*, with_alternative: bool = True) -> Report:
 def test_readme_shows_the_committed_results() -> None:
     text = README.read_text(encoding="utf-8")
     expected = replace_measured_part(text, measured_part(read(RESULTS)))
+    expected = replace_measured_part(expected, gpu_part(map(read, GPU_RESULTS)), GPU)
     assert text == expected, "run python benchmarks/readme.py"
 
 
@@ -73,6 +86,7 @@ def test_command_rewrites_the_file(tmp_path: Path) -> None:
     write(_report(), results)
     main(["--json", str(results), "--readme", str(readme)])
     expected = replace_measured_part(TEXT, measured_part(_report()))
+    expected = replace_measured_part(expected, gpu_part(map(read, GPU_RESULTS)), GPU)
     assert readme.read_text(encoding="utf-8") == expected
 
 
