@@ -132,9 +132,12 @@ def knows_amx(compiler: str) -> bool:
         source = Path(folder) / "amx.cpp"
         source.write_text('void release() { asm volatile("tilerelease"); }\n')
         command = [*shlex.split(compiler), *AMX_FLAGS.split(), "-c", str(source)]
-        process = subprocess.run(
-            [*command, "-o", str(source.with_suffix(".o"))], capture_output=True, check=False
-        )
+        try:
+            process = subprocess.run(
+                [*command, "-o", str(source.with_suffix(".o"))], capture_output=True, check=False
+            )
+        except OSError:
+            return False  # which the build itself will tell better
     return process.returncode == 0
 
 

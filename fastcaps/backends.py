@@ -28,6 +28,7 @@ class BackendError(RuntimeError):
 
 Predicate = Callable[..., str | None]
 TRITON_INSTALLED = find_spec("triton") is not None
+AMPERE = (8, 0)
 TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -47,6 +48,10 @@ def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
         return "the package triton is not installed"
     if not tensor.is_cuda and not (tensor.is_cpu and _triton_interprets()):
         return f"it runs on CUDA tensors, and this one is on {tensor.device}"
+    if tensor.is_cuda and torch.version.hip is not None:
+        return "it is written for NVIDIA's GPUs"
+    if tensor.is_cuda and _capability(tensor) < AMPERE:
+        return "it needs tensor cores for TF32 and bfloat16, of compute capability 8.0 or higher"
     if tensor.dtype not in TRITON_DTYPES:
         return f"it computes in float32, and this tensor is {tensor.dtype}"
     return tiles.why_not(operator, **sizes)
@@ -110,6 +115,13 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor, **sizes: 
     if reason is not None:
         raise BackendError(f"{origin} {named!r} cannot run {operator}: {reason}")
     return named
+
+
+def _capability(tensor: Tensor) -> tuple[int, int]:
+    """That of the tensor's GPU; a compiler, which cannot ask, is told what suffices."""
+    if torch.compiler.is_compiling():
+        return AMPERE
+    return torch.cuda.get_device_capability(tensor.device)
 
 
 def _triton_interprets() -> bool:

@@ -23,7 +23,7 @@ from fastcaps.backends import BackendError, why_not
 
 __all__ = ["tune"]
 
-FORWARD = ("normalizer_kernel", "weighted_sums_kernel")
+FORWARD = ("uniform_sums_kernel", "normalizer_kernel", "weighted_sums_kernel")
 BACKWARD = ("input_gradients_kernel", "agreement_gradients_kernel", "weight_gradients_kernel")
 REPEATS = 20
 
@@ -38,9 +38,10 @@ def tune(
     softmax_over: str = "outputs",
     seconds: Seconds | None = None,
 ) -> dict[str, tuple[int, ...]]:
-    """Find and keep the fastest tile of every kernel for tensors like these, forward and backward.
+    """Find and keep the fastest tile of every pass for tensors like these, forward and backward.
 
-    Takes a few minutes, most of them compiling. Tiles that do not compile are passed over.
+    What is found is kept kernel by kernel, so a run that is stopped loses only the last. It takes a
+    few minutes, most of them compiling. Tiles that do not compile are passed over.
 
     Args:
         u: input capsules [B, N_in, D_in], B >= 1; random numbers will do.
@@ -83,9 +84,9 @@ class _Tuner:
         self.seconds = seconds
 
     def tune(self) -> dict[str, tuple[int, ...]]:
-        kernels = (*FORWARD[self.over_inputs :], *BACKWARD)
+        forward = tuple(x for x in FORWARD if not (self.over_inputs and x == "normalizer_kernel"))
         found = {}
-        for kernel in kernels:
+        for kernel in (*forward, *BACKWARD):
             found[kernel] = self.best(kernel)
             print(f"{kernel}: {found[kernel]}", file=sys.stderr)
         return found
@@ -96,21 +97,21 @@ class _Tuner:
         key, computed = plan.tuning_key(kernel), plan.tile(kernel)
         call = self.call(backward=kernel in BACKWARD)
         times = {}
-        for tile in dict.fromkeys((computed, *candidates(self.layer[0]))):
-            self.use(key, tile)
-            try:
-                times[tile] = self.seconds(call)
-            except Exception as error:  # Triton's errors, and its compiler's, share no base
-                print(f"{kernel} {tile}: {type(error).__name__}", file=sys.stderr)
-        fastest = min(times, key=lambda tile: times[tile], default=computed)
-        self.use(key, fastest)
-        return tuple(fastest)
-
-    def use(self, key: str, tile: tuple[int, ...]) -> None:
-        from fastcaps.kernels.tiles import RoutingTile
-
-        self.tuned.remember(self.layer[0].device, {key: RoutingTile(*tile)})
+        try:
+            for tile in dict.fromkeys((computed, *map(tuple, candidates(self.layer[0])))):
+                self.tuned.TRIALS[key] = type(computed)(*tile)
+                self.plan.forget_plans()
+                try:
+                    times[tile] = self.seconds(call)
+                except Exception as error:  # Triton's errors, and its compiler's, share no base
+                    print(f"{kernel} {tile}: {type(error).__name__}", file=sys.stderr)
+        finally:
+            self.tuned.TRIALS.pop(key, None)
+            self.plan.forget_plans()
+        fastest = type(computed)(*min(times, key=lambda tile: times[tile], default=computed))
+        self.tuned.remember(self.layer[0].device, {key: fastest})
         self.plan.forget_plans()
+        return tuple(fastest)
 
     def call(self, *, backward: bool) -> Callable[[], object]:
         """The forward pass, or the backward pass of one forward pass."""
@@ -124,7 +125,7 @@ class _Tuner:
 def candidates(u: Tensor) -> Iterator[tuple[int, int, int, int]]:
     """Tiles to try: samples, inputs, warps, stages."""
     columns = 1 << (u.shape[2] - 1).bit_length()
-    for samples, width, stages in product((16, 32, 64), (32, 64), (2, 3)):
+    for samples, width, stages in product((16, 32, 64), (32, 64, 128), (2, 3)):
         yield samples, max(1, width // columns), 4, stages
     yield 128, max(1, 64 // columns), 8, 2
 

@@ -85,11 +85,11 @@ def arrange_kernel(
     ARRANGED_I: tl.constexpr,
 ):
     """u in the order of the tiles' columns, with zeros where there is no input or k."""
-    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(1) * ARRANGED_I
+    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    i = tl.program_id(0) * ARRANGED_I
     element, exists = capsule_tile(b, i, B, I, K, PADDED_K, ARRANGED_I)
     inputs = tl.load(u + element, mask=exists, other=0.0)
-    columns = tl.num_programs(1) * (ARRANGED_I * PADDED_K)
+    columns = tl.num_programs(0) * (ARRANGED_I * PADDED_K)
     column = tl.arange(0, ARRANGED_I * PADDED_K)
     place = b.to(tl.int64)[:, None] * columns + (i * PADDED_K + column)[None, :]
     tl.store(arranged + place, inputs, mask=(b < B)[:, None])
@@ -135,8 +135,8 @@ def coefficient_tile(b, i, B, I, BLOCK_I: tl.constexpr):
 def multiply(left, right, sums, OPERAND: tl.constexpr, PRECISION: tl.constexpr):
     """``sums + left right``, for left [M, K] in float32 and right [K, N] already an operand.
 
-    A half type holds right as it is, and left in two terms: V and what is weighed by coefficients
-    decide the routing, which would not forgive a half type's rounding after a few iterations.
+    bfloat16 holds right as it is, and left in two terms: V and what is weighed by coefficients
+    decide the routing, which would not forgive its rounding after a few iterations.
     """
     if tl.bfloat16 == OPERAND:
         high = left.to(OPERAND)

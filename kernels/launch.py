@@ -38,9 +38,10 @@ class Launcher:
         """Launch on the current stream; ``args`` are the kernel's, up to the compile-time ones."""
         if self.compiled is None:
             # The interpreter compiles nothing, and takes this way every time.
-            self.compiled = self.kernel[grid](*args, **self.constants)
+            compiled = self.kernel[grid](*args, **self.constants)
             names = self.kernel.arg_names[len(args) :]
             self.trailing = tuple(self.constants[name] for name in names)
+            self.compiled = compiled  # last, since another thread may be here
         else:
             self.compiled[grid](*args, *self.trailing)
 

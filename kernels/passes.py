@@ -49,8 +49,8 @@ def normalizer_kernel(
     PRECISION: tl.constexpr,
 ):
     """Softmax over outputs: the largest logit of every input capsule, and the log of the rest."""
-    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(1) * BLOCK_I
+    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    i = tl.program_id(0) * BLOCK_I
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     largest, rest = log_sum_exp_over_outputs(
         weight, agreement, prior, inputs, b, i, B, I, K, J, D, HAS_AGREEMENT, HAS_PRIOR,
@@ -86,8 +86,8 @@ def coefficients_kernel(
     PRECISION: tl.constexpr,
 ):
     """The coupling coefficients themselves, for who asks for them."""
-    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(1) * BLOCK_I
+    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    i = tl.program_id(0) * BLOCK_I
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, exists = coefficient_tile(b, i, B, I, BLOCK_I)
     for j in range(J):
@@ -267,11 +267,12 @@ def input_gradients_kernel(
     """One iteration's part of dL/du, and what the softmax over outputs needs of its gradient.
 
     With slopes a_ij = u_hat_ij . ds_j and their mean over the outputs, dl_ij = c_ij (a_ij - mean_i)
-    and ``du_i = sum_j W_ij (c_ij ds_j + dl_ij V_j)``; the mean is known after the last output.
+    and ``du_i = sum_j W_ij (c_ij ds_j + dl_ij V_j)``. The second part is a covariance of slopes and
+    products over the outputs, taken around running means, as a difference of sums would cancel.
     """
     nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
-    b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(1) * BLOCK_I
+    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    i = tl.program_id(0) * BLOCK_I
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, coefficient_exists = coefficient_tile(b, i, B, I, BLOCK_I)
     largest = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
@@ -285,6 +286,7 @@ def input_gradients_kernel(
         plane = tl.cast(B, tl.int64) * I
         tl.store(normalizer + plane + coefficient, rest, mask=coefficient_exists)
     du = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
+    weights = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
     mean = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)
     mean_products = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
     for j in range(J):
@@ -312,12 +314,17 @@ def input_gradients_kernel(
                 slope = sum_over_k(slopes, inputs, BLOCK_I, PADDED_K)
                 if OVER_INPUTS:
                     slope = around(slope, center_of_slopes(s, ds, vector, vector_exists, True), c)
-                du += spread_over_k(c * slope, BLOCK_I, PADDED_K) * products
-                if not OVER_INPUTS:
-                    mean += c * slope
-                    mean_products += spread_over_k(c, BLOCK_I, PADDED_K) * products
+                    du += spread_over_k(c * slope, BLOCK_I, PADDED_K) * products
+                else:
+                    weights += c
+                    share = tl.where(weights > 0.0, c / tl.where(weights > 0.0, weights, 1.0), 0.0)
+                    above = slope - mean
+                    mean += above * share
+                    mean_products += (products - mean_products) * spread_over_k(
+                        share, BLOCK_I, PADDED_K
+                    )
+                    du += spread_over_k(c * above, BLOCK_I, PADDED_K) * (products - mean_products)
     if not OVER_INPUTS and not DETACHED and not UNIFORM:
-        du -= spread_over_k(mean, BLOCK_I, PADDED_K) * mean_products
         tl.store(mean_slope + coefficient, mean, mask=coefficient_exists)
     if NEED_U:
         element, exists = capsule_tile(b, i, B, I, K, PADDED_K, BLOCK_I)

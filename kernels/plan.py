@@ -1,4 +1,4 @@
-"""How the fused layer's kernels are cut and launched for given sizes: no tensors in here."""
+"""How the fused layer's kernels are cut and launched for given sizes, and the room they need."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Plan:
     def run(
         self, kernel: triton.JITFunction, grid: tuple[int, ...], *args: object, **flags: int
     ) -> None:
-        """Launch a kernel of this module, or of ``kernels/combine.py``, on these arguments."""
+        """Launch a kernel of ``kernels/passes.py`` or ``kernels/combine.py`` on these arguments."""
         key = (kernel.__name__, *flags.values())
         launcher = self.launchers.get(key)
         if launcher is None:
@@ -81,7 +81,7 @@ class Plan:
         """The tile of a pass over the inputs: as tuned on this device, else as computed."""
         if kernel not in self.chosen_tiles:
             known = tuned.lookup(self.device, self.tuning_key(kernel))
-            self.chosen_tiles[kernel] = known or tiles.routing_tile(
+            tile = known or tiles.routing_tile(
                 kernel,
                 self.batch,
                 self.in_dim,
@@ -89,6 +89,8 @@ class Plan:
                 products=self.products,
                 capability=capability(self.device),
             )
+            inputs = min(tile.inputs, self.arranged_inputs)
+            self.chosen_tiles[kernel] = tile._replace(inputs=inputs)
         return self.chosen_tiles[kernel]
 
     @property
@@ -112,8 +114,10 @@ class Plan:
 
     @cached_property
     def arranged_inputs(self) -> int:
-        """Inputs whose numbers are arranged together."""
-        return max(1, tiles.ARRANGED_INPUTS // tiles.next_power_of_2(self.in_dim))
+        """Inputs whose numbers are arranged together: at least those of a tile."""
+        widest = max(1, tiles.ARRANGED_INPUTS // tiles.next_power_of_2(self.in_dim))
+        needed = max(tiles.next_power_of_2(self.inputs), tiles.MIN_DOT)
+        return min(widest, needed)
 
     @cached_property
     def block_outputs(self) -> int:
@@ -131,9 +135,9 @@ class Plan:
         return (triton.cdiv(self.batch * self.outputs, self.rows),)
 
     def by_input(self, kernel: str) -> tuple[int, int]:
-        """The grid over tiles of samples and of inputs."""
+        """The grid over tiles of inputs, of which there may be more, and of samples."""
         tile = self.tile(kernel)
-        return triton.cdiv(self.batch, tile.samples), triton.cdiv(self.inputs, tile.inputs)
+        return triton.cdiv(self.inputs, tile.inputs), triton.cdiv(self.batch, tile.samples)
 
     def by_output(self, kernel: str) -> tuple[tuple[int, int, int], int]:
         """The grid over tiles of samples, outputs and slices of the inputs; inputs of a slice."""

@@ -29,6 +29,12 @@ def dot_precision(dtype: torch.dtype) -> str:
     float32 stays float32, by three TF32 products, unless
     ``torch.set_float32_matmul_precision`` allows less. TF32 holds half types as they are.
     """
-    if dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest":
-        return EXACT
-    return "tf32"
+    return EXACT if dtype == torch.float32 and not _tf32_is_allowed() else "tf32"
+
+
+def _tf32_is_allowed() -> bool:
+    """By either of PyTorch's two settings; it refuses to tell the older one after the newer."""
+    newer = getattr(torch.backends.cuda.matmul, "fp32_precision", "none")
+    if newer in ("tf32", "ieee"):
+        return newer == "tf32"
+    return torch.get_float32_matmul_precision() != "highest"

@@ -203,9 +203,9 @@ def backward(
         inputs = arrange(plan, u, weight, bias, prior)
         replay = Replay(
             plan.vectors(iterations),
-            s,
+            aligned(s),
             plan.vectors(iterations),
-            log_sum_exp,
+            aligned(log_sum_exp),
             plan.over_outputs(iterations, 2),
             plan.over_outputs(iterations),
         )
@@ -312,7 +312,7 @@ def _weight_gradients(
 ) -> None:
     """Fill grad_weight and grad_prior."""
     uniform = first == 0 and inputs.prior is None
-    _, input_tiles = plan.by_input("weight_gradients_kernel")
+    input_tiles, _ = plan.by_input("weight_gradients_kernel")
     plan.run(
         weight_gradients_kernel,
         (input_tiles, plan.outputs),

@@ -7,12 +7,13 @@ sizes are small: a few samples and inputs beside what fits a tile, and every opt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.func import vmap
+from torch.func import grad, vmap
 from torch.library import opcheck
 
 import fastcaps
@@ -39,6 +40,7 @@ from tests.comparing import (
 pytest.importorskip("triton", reason="the Triton kernels need the package triton")
 
 from fastcaps.kernels.launch import Launcher, aligned
+from fastcaps.kernels.precision import EXACT, dot_precision
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory", "triton_runs")
 
@@ -149,6 +151,25 @@ def test_agrees_where_coefficients_are_nearly_zero_or_one(
     inputs = inputs_of(operator, SLICES, True, scale=4.0, device=device)
     inputs["prior"] *= 30  # logits of about 100, whose exponentials overflow float32
     assert_agrees(operator, "triton", inputs, softmax_over=softmax_over)
+
+
+@SOFTMAX_OVER
+@pytest.mark.parametrize("scale", [1e3, 1e5, 1e12])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_agrees_for_long_predictions(
+    device: torch.device, softmax_over: str, scale: float, outputs: int
+) -> None:
+    """Where one input or output takes all, the terms of the gradients cancel."""
+    inputs = capsules((3, 6, 8, outputs, 16), scale=scale, device=device)
+    assert_agrees("routed_capsules", "triton", inputs, softmax_over=softmax_over)
+
+
+@pytest.mark.parametrize("setting", ["ieee", "tf32"])
+def test_the_newer_setting_of_precision_is_read(
+    monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace(fp32_precision=setting))
+    assert dot_precision(torch.float32) == {"ieee": EXACT, "tf32": "tf32"}[setting]
 
 
 @ROUTING
@@ -293,6 +314,23 @@ def test_vmap_folds_into_the_batch(device: torch.device) -> None:
     together = function(**inputs)
     stacked = vmap(function, in_dims=(0, None))(inputs["u"].view(2, 3, 5, 4), inputs["weight"])
     assert_close("v", stacked.flatten(0, 1), together, 1e-6)
+
+
+@SOFTMAX_OVER
+def test_gradients_of_every_sample(device: torch.device, softmax_over: str) -> None:
+    """vmap over the gradient hands the saved tensors back as strided views."""
+    inputs = capsules((3, 5, 4, 3, 4), device=device)
+
+    def energy(weight: Tensor, sample: Tensor, backend: str) -> Tensor:
+        v = fastcaps.routed_capsules(
+            sample[None], weight, softmax_over=softmax_over, backend=backend
+        )
+        return v.square().sum()
+
+    every = vmap(grad(energy), in_dims=(None, 0, None))
+    actual = every(inputs["weight"], inputs["u"], "triton")
+    expected = every(inputs["weight"].double(), inputs["u"].double(), "reference")
+    assert_close("gradient of weight", actual, expected, 1e-4)
 
 
 # Choice, tiles and launches -----------------------------------------------------------------------

@@ -49,7 +49,8 @@ def test_the_fastest_tile_is_kept_and_used(
     inputs = capsules(SHAPE, device=device)
     over_inputs = softmax_over == "inputs"
     wanted = RoutingTile(32, 8, 4, 3)
-    kernels = (*FORWARD[over_inputs:], *BACKWARD)
+    forward = [kernel for kernel in FORWARD if not (over_inputs and "normalizer" in kernel)]
+    kernels = (*forward, *BACKWARD)
 
     def seconds(call: Callable[[], object]) -> float:
         plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, over_inputs)
@@ -79,12 +80,14 @@ def test_a_tile_that_does_not_run_is_passed_over(device: torch.device) -> None:
     assert found["weighted_sums_kernel"][0] == 64
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"cpu": 3}', '{"cpu": {"a": [1, 2]}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"cpu": 3}', '{"cpu": {"a": [1, 2]}}', '{"cpu": {"a": [3, 2, 4, 2]}}']
+)
 def test_a_spoiled_file_is_left_alone(own_file: Path, device: torch.device, text: str) -> None:
     own_file.parent.mkdir()
     own_file.write_text(text, encoding="utf-8")
     inputs = capsules(SHAPE, device=device)
-    with pytest.warns(UserWarning, match="not a file of tiles, left alone"):
+    with pytest.warns(UserWarning, match="not a file of tiles, not used"):
         fastcaps.routed_capsules(**inputs, backend="triton")
     assert own_file.read_text(encoding="utf-8") == text
 
@@ -102,3 +105,34 @@ def test_wrong_arguments_are_named(device: torch.device) -> None:
 def test_candidates_differ() -> None:
     tried = list(candidates(torch.empty(4, 3, 8)))
     assert len(set(tried)) == len(tried) > 10
+
+
+def test_a_tile_wider_than_what_is_arranged_still_gives_the_result(device: torch.device) -> None:
+    inputs = capsules((2, 40, 8, 2, 4), device=device)
+    plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, False)
+    keys = [plan.tuning_key(kernel) for kernel in (*FORWARD, *BACKWARD)]
+    tuned.remember(device, dict.fromkeys(keys, RoutingTile(16, 32, 4, 2)))
+    forget_plans()
+    assert_agrees("routed_capsules", "triton", inputs)
+
+
+def test_stopping_leaves_no_trial_behind(own_file: Path, device: torch.device) -> None:
+    def seconds(call: Callable[[], object]) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(**capsules(SHAPE, device=device), seconds=seconds)
+    assert not tuned.TRIALS
+    assert not own_file.exists()
+
+
+def test_without_a_home_there_is_nothing_tuned(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FASTCAPS_TUNED", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert_agrees("routed_capsules", "triton", capsules(SHAPE, device=device))

@@ -63,12 +63,13 @@ bool have_matrices() {
 #endif
 }
 
-Isa best_isa() {
+// Linux is asked for AMX only where it is wanted, since the permission stays with the process.
+Isa best_isa(bool want_matrices) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return have_matrices() ? Isa::kAmx : Isa::kAvx512;
+    return want_matrices && have_matrices() ? Isa::kAmx : Isa::kAvx512;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::kAvx2;
 #endif
@@ -77,9 +78,9 @@ Isa best_isa() {
 
 // FASTCAPS_CPU_ISA asks for a lesser instruction set than the best, for tests and comparisons.
 Isa chosen_isa() {
-  const Isa best = best_isa();
   const char* asked = std::getenv("FASTCAPS_CPU_ISA");
-  if (asked == nullptr || *asked == '\0') return best;
+  if (asked == nullptr || *asked == '\0') return best_isa(true);
+  const Isa best = best_isa(std::strcmp(asked, name_of(Isa::kAmx)) == 0);
   for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     if (std::strcmp(asked, name_of(isa)) != 0) continue;
     if (isa <= best) return isa;
