@@ -212,7 +212,8 @@ def backward(
         _start(plan, inputs, replay, aligned(grad))
         views, grad_agreement = replay.iterations(), plan.vectors()
         for t in range(iterations - 1, first - 1, -1):
-            if need_u or not softmax_over_inputs:
+            known = softmax_over_inputs or (t == 0 and prior is None)  # the coefficients
+            if need_u or not known:
                 _input_gradients(plan, inputs, views[t], grad_u, t, detach_routing)
             if t > first:
                 _agreement_gradients(plan, inputs, views[t], views[t - 1], grad_agreement, t)

@@ -110,7 +110,7 @@ def test_committed_roofline_is_of_todays_tiles(tmp_path: Path) -> None:
 
 def test_roofline_counts_matrix_products(tmp_path: Path) -> None:
     over_inputs = {
-        "weighted_sums, first": 1,
+        "uniform_sums": 1,
         "weighted_sums": 2,
         "input_gradients": 2,
         "agreement_gradients": 3,
