@@ -86,11 +86,13 @@ def interleave(
     """Time the runners in turns, so that noise hits all alike; yields the name just timed.
 
     A few runs that do not count warm up short calls and decide how many make a repeat; a long
-    call that has run before is warm. A runner that has used ``patience`` seconds stops after at
-    least three repeats, unless it is near the lead of its group or has none.
+    call that has run before is warm, and runs once more to tell that it is long. A runner that
+    has used ``patience`` seconds stops after at least three repeats, unless it is near the lead
+    of its group or has none.
     """
     for runner in runners.values():
-        if runner.first < LONG_CALL:
+        # An earlier call may have been long for what was measured around it.
+        if runner.first < LONG_CALL or timed(runner.call, 1, device) < LONG_CALL:
             once = min(timed(runner.call, 1, device) for _ in range(MINIMUM_REPEATS))
             runner.calls = max(1, math.ceil(SHORTEST_REPEAT / max(once, 1e-7)))
     for _ in range(repeats):

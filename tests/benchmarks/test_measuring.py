@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import timing
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.examine import Judge, examine
 from benchmarks.inputs import (
@@ -129,11 +130,19 @@ def test_weight_is_read_whole(dtype: torch.dtype) -> None:
     assert read_weight(torch.ones(2, 3, 4, dtype=dtype)).dim() == 0
 
 
-def test_runners_are_timed_in_turns() -> None:
+def test_runners_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+    monkeypatch.setattr(timing, "LONG_CALL", 0.0)  # so that every call counts as a long one
     runners = {name: Runner(partial(order.append, name), None, first=1.0) for name in "ab"}
-    assert list(interleave(runners, 3, 0.0, "cpu")) == list("ababab") == order
-    assert [len(runner.seconds) for runner in runners.values()] == [3, 3]
+    assert list(interleave(runners, 3, 1.0, "cpu")) == ["a", "b"] * 3
+    assert order == ["a", "b"] * 4  # once to tell that they are long
+    assert all(len(runner.seconds) == 3 for runner in runners.values())
+
+
+def test_a_call_that_was_long_once_is_repeated_if_it_is_short() -> None:
+    runner = Runner(lambda: None, None, first=1.0)
+    list(interleave({"a": runner}, 3, 1.0, "cpu"))
+    assert runner.calls > 1
 
 
 def test_short_calls_are_repeated_within_one_repeat() -> None:
