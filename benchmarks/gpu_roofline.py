@@ -214,8 +214,6 @@ def works(layer: Layer) -> list[Work]:
     return [work for work in kernels if not (layer.over_inputs and work.kernel == "normalizer")]
 
 
-BLOCK_OUTPUTS = 64
-"""Numbers of the outputs in a program of the first sums."""
 LATER = ITERATIONS - 1
 """Iterations after the first, whose coefficients are all equal."""
 
@@ -226,7 +224,7 @@ def _arrange(layer: Layer) -> Work:
 
 def _first_sums(layer: Layer) -> Work:
     name = "uniform_sums_kernel"
-    rereads = -(-layer.size.outputs * layer.size.out_dim // BLOCK_OUTPUTS)
+    rereads = -(-layer.size.outputs * layer.size.out_dim // tiles.BLOCK_OUTPUTS)
     result = layer.slices(name, rereads) * layer.vectors
     return Work(
         "uniform_sums",

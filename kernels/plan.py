@@ -122,7 +122,8 @@ class Plan:
     @cached_property
     def block_outputs(self) -> int:
         """Numbers of the outputs in a program of the uniform pass."""
-        return min(64, max(tiles.MIN_DOT, tiles.next_power_of_2(self.outputs * self.dim)))
+        numbers = tiles.next_power_of_2(self.outputs * self.dim)
+        return min(tiles.BLOCK_OUTPUTS, max(tiles.MIN_DOT, numbers))
 
     @cached_property
     def rows(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
+    "BLOCK_OUTPUTS",
     "MIN_DOT",
     "RoutingTile",
     "next_power_of_2",
@@ -28,6 +29,9 @@ MAX_LAYER = 1024
 MAX_DIM = 128
 """Longest output capsule that the fused layer holds."""
 MAX_IN_DIM = 64
+"""Longest input capsule that matrix products hold."""
+BLOCK_OUTPUTS = 64
+"""Numbers of the outputs in a program of the uniform pass."""
 
 
 def next_power_of_2(number: int) -> int:
