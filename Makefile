@@ -22,7 +22,7 @@ INSTALLED := $(VENV)/installed
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,squash prediction_vectors dynamic_routing \
   routed_capsules coupling_coefficients properties instruction_sets))
-CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_FILES := $(shell find csrc tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: bench test lint format kernel-report sanitize gpu-check gpu-test gpu-race gpu-install clean
 

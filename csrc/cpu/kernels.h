@@ -8,17 +8,10 @@
 
 #include <stdint.h>
 
-#include "storage.h"
+#include "../sizes.h"
+#include "../storage.h"
 
 namespace fastcaps {
-
-struct Sizes {
-  int64_t batch, inputs, in_dim, outputs, dim;
-
-  FASTCAPS_ALWAYS_INLINE int64_t columns() const { return outputs * dim; }
-};
-
-FASTCAPS_ALWAYS_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- Fused: lanes are samples -------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 // Widening loads and rounding stores between storage types and the types computed in.
 #pragma once
 
-#include "../storage.h"
+#include "../../storage.h"
 #include "simd.h"
 
 namespace fastcaps::FASTCAPS_ISA {

@@ -5,7 +5,11 @@
 
 // Functions shared by all instruction sets are compiled with every set's flags; inlined always,
 // none of their copies can be the one that the linker keeps for all.
+#if defined(__CUDACC__)
+#define FASTCAPS_ALWAYS_INLINE __host__ __device__ __forceinline__
+#else
 #define FASTCAPS_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace fastcaps {
 

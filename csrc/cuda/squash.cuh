@@ -1,0 +1,87 @@
+// Squash of rows and its gradient. Both read and write every number once, which is all they cost.
+#pragma once
+
+#include "rows.cuh"
+
+namespace fastcaps::cuda {
+
+// With x = s / scale and n = |x|^2 the results need neither |s|^2, which may overflow, nor a
+// division by |s|, which may be 0.
+template <class T>
+struct SquashedLength {
+  T inverse_scale, n, root;
+};
+
+template <class S, int COUNT, bool HELD>
+__device__ __forceinline__ SquashedLength<Compute<S>> squashed_length(
+    const Row<S, COUNT, HELD>& s, int lanes) {
+  typedef Compute<S> T;
+  T largest = 1;  // a NaN is never larger, and reaches the result through n
+  s.each([&](const T(&values)[COUNT], int64_t) {
+#pragma unroll
+    for (T value : values) {
+      const T magnitude = value < 0 ? -value : value;
+      largest = magnitude > largest ? magnitude : largest;
+    }
+  });
+  const T inverse_scale = 1 / largest_of_row(largest, lanes);
+  T n = 0;
+  s.each([&](const T(&values)[COUNT], int64_t) {
+#pragma unroll
+    for (T value : values) n += value * inverse_scale * (value * inverse_scale);
+  });
+  n = sum_of_row(n, lanes);
+  return {inverse_scale, n, sqrt(n)};
+}
+
+template <class S, int COUNT, bool HELD>
+__global__ void __launch_bounds__(RowLaunch::kThreads)
+    squash_kernel(const S* s, S* v, int64_t rows, int64_t dim, int bits) {
+  typedef Compute<S> T;
+  const RowShare share(rows, dim, COUNT, bits);
+  const Row<S, COUNT, HELD> row(share, s);
+  const SquashedLength<T> length = squashed_length(row, share.lanes);
+  const T inverse = length.inverse_scale;
+  const T factor = length.root / (inverse * inverse + length.n) * inverse;
+  row.each([&](const T(&values)[COUNT], int64_t n) {
+    T squashed[COUNT];
+#pragma unroll
+    for (int m = 0; m < COUNT; m++) squashed[m] = values[m] * factor;
+    store_chunk<S, COUNT>(share, n, squashed, v);
+  });
+}
+
+// grad_s = f g + (1 - |s|^2) / (|s| (1 + |s|^2)^2) s (s.g)
+template <class S, int COUNT, bool HELD>
+__global__ void __launch_bounds__(RowLaunch::kThreads) squash_gradient_kernel(
+    const S* s, const S* grad_v, S* grad_s, int64_t rows, int64_t dim, int bits) {
+  typedef Compute<S> T;
+  const RowShare share(rows, dim, COUNT, bits);
+  const Row<S, COUNT, HELD> row(share, s), grad(share, grad_v);
+  const SquashedLength<T> length = squashed_length(row, share.lanes);
+  const T inverse = length.inverse_scale, n = length.n, root = length.root;
+  T dot = 0;
+  row.each([&](const T(&values)[COUNT], int64_t chunk) {
+    T room[COUNT];
+    const T(&incoming)[COUNT] = grad.at(chunk, room);
+#pragma unroll
+    for (int m = 0; m < COUNT; m++) dot += values[m] * inverse * incoming[m];
+  });
+  dot = sum_of_row(dot, share.lanes);
+  const T denominator = inverse * inverse + n;
+  // Along x = s / scale, not along s: its coefficient cannot underflow.
+  const T ratio = (inverse * inverse - n) / (denominator * denominator);
+  const T along = root == 0 ? 0 : ratio * (dot / root) * inverse;
+  const T factor = root * inverse / denominator;
+  row.each([&](const T(&values)[COUNT], int64_t chunk) {
+    T room[COUNT], outgoing[COUNT];
+    const T(&incoming)[COUNT] = grad.at(chunk, room);
+#pragma unroll
+    for (int m = 0; m < COUNT; m++) {
+      outgoing[m] = factor * incoming[m] + along * (values[m] * inverse);
+    }
+    store_chunk<S, COUNT>(share, chunk, outgoing, grad_s);
+  });
+}
+
+}  // namespace fastcaps::cuda

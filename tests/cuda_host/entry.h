@@ -1,0 +1,43 @@
+// What the functions called from Python share: errors as text, and the order of threads.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "gpu.h"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+// Python's order of threads: 0 forward, 1 backward, above that a seed to shuffle with.
+inline void set_order(gpu::Launch& launch, int order) {
+  launch.order = order < 2 ? static_cast<gpu::Order>(order) : gpu::Order::kShuffled;
+  launch.seed = order;
+}
+
+// Calls work(); its error as text that lives until the next call, or null.
+template <class F>
+const char* error_of(const F& work) {
+  static std::string message;
+  try {
+    work();
+    return nullptr;
+  } catch (const std::exception& error) {
+    message = error.what();
+    return message.c_str();
+  }
+}
+
+// Calls work with a number stored as asked: 0 float32, 1 float64, 2 float16, 3 bfloat16.
+template <class F>
+void with_storage(int storage, const F& work) {
+  switch (static_cast<fastcaps::Storage>(storage)) {
+    case fastcaps::Storage::kFloat32:
+      return work(float());
+    case fastcaps::Storage::kFloat64:
+      return work(double());
+    case fastcaps::Storage::kFloat16:
+      return work(fastcaps::Half());
+    default:
+      return work(fastcaps::BFloat16());
+  }
+}

@@ -1,0 +1,245 @@
+#include "gpu.h"
+
+#include <ucontext.h>
+
+#include <exception>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace gpu {
+namespace {
+
+constexpr size_t kStackBytes = 128 * 1024;
+
+enum class State { kReady, kAtBarrier, kInExchange, kEnded };
+
+struct Thread {
+  ucontext_t context;
+  Size3 index;
+  int number = 0;
+  int exchanges = 0;
+  State state = State::kReady;
+};
+
+// Slots alternate: a lane that is already in the next exchange leaves those of this one alone.
+struct Warp {
+  char slots[2][kLanes][kSlotBytes];
+  const char* name = nullptr;
+  int arrived = 0;
+};
+
+struct Block {
+  Size3 index;
+  std::vector<Thread> threads;
+  std::vector<Warp> warps;
+  std::vector<char> shared;
+};
+
+struct Running {
+  const Launch* launch;
+  const std::function<void()>* kernel;
+  Block* block;
+  Thread* thread = nullptr;
+  ucontext_t scheduler;
+  std::exception_ptr error;
+  std::mt19937 random;
+};
+
+Running* running = nullptr;
+
+void yield(State state) {
+  Thread& thread = *running->thread;
+  thread.state = state;
+  swapcontext(&thread.context, &running->scheduler);
+}
+
+void start_thread() {
+  try {
+    (*running->kernel)();
+  } catch (...) {
+    if (!running->error) running->error = std::current_exception();
+  }
+  yield(State::kEnded);
+}
+
+// The next thread to run, or null if all wait.
+Thread* next_thread(std::vector<Thread>& threads) {
+  std::vector<Thread*> ready;
+  for (Thread& thread : threads) {
+    if (thread.state == State::kReady) ready.push_back(&thread);
+  }
+  if (ready.empty()) return nullptr;
+  switch (running->launch->order) {
+    case Order::kForward:
+      return ready.front();
+    case Order::kBackward:
+      return ready.back();
+    default:
+      return ready[running->random() % ready.size()];
+  }
+}
+
+int count(const std::vector<Thread>& threads, State state) {
+  int number = 0;
+  for (const Thread& thread : threads) number += thread.state == state;
+  return number;
+}
+
+// Lets all go on that wait at the barrier; false where threads wait for what never comes.
+bool open_barrier(std::vector<Thread>& threads) {
+  const int waiting = count(threads, State::kAtBarrier);
+  const int ended = count(threads, State::kEnded);
+  if (waiting == 0 || waiting + ended < static_cast<int>(threads.size())) return false;
+  for (Thread& thread : threads) {
+    if (thread.state == State::kAtBarrier) thread.state = State::kReady;
+  }
+  return true;
+}
+
+std::string whom_all_wait_for(const Block& block) {
+  std::string text = "block (" + std::to_string(block.index.x) + ", " +
+                     std::to_string(block.index.y) + ", " + std::to_string(block.index.z) +
+                     "): " + std::to_string(count(block.threads, State::kAtBarrier)) +
+                     " threads wait at the barrier, " +
+                     std::to_string(count(block.threads, State::kEnded)) + " have ended";
+  for (size_t n = 0; n < block.warps.size(); n++) {
+    const Warp& warp = block.warps[n];
+    if (warp.arrived == 0) continue;
+    text += ", " + std::to_string(warp.arrived) + " lanes of warp " + std::to_string(n) +
+            " wait in " + warp.name;
+  }
+  return text;
+}
+
+void run_block(Block& block, char* stacks) {
+  for (Thread& thread : block.threads) {
+    getcontext(&thread.context);
+    thread.context.uc_stack.ss_sp = stacks + thread.number * kStackBytes;
+    thread.context.uc_stack.ss_size = kStackBytes;
+    thread.context.uc_link = nullptr;
+    makecontext(&thread.context, start_thread, 0);
+  }
+  running->block = &block;
+  while (count(block.threads, State::kEnded) < static_cast<int>(block.threads.size())) {
+    Thread* thread = next_thread(block.threads);
+    if (!thread && open_barrier(block.threads)) continue;
+    if (!thread) throw std::runtime_error(whom_all_wait_for(block));
+    running->thread = thread;
+    swapcontext(&running->scheduler, &thread->context);
+    if (running->error) std::rethrow_exception(running->error);
+  }
+}
+
+}  // namespace
+
+void run(const Launch& launch, const std::function<void()>& kernel) {
+  const int size = static_cast<int>(launch.threads.x * launch.threads.y * launch.threads.z);
+  if (size % kLanes != 0) throw std::runtime_error("a block must be whole warps");
+  const std::unique_ptr<char[]> stacks(new char[size * kStackBytes]);
+  Running now{&launch, &kernel, nullptr, nullptr, {}, nullptr, std::mt19937(launch.seed)};
+  running = &now;
+  for (unsigned z = 0; z < launch.blocks.z; z++) {
+    for (unsigned y = 0; y < launch.blocks.y; y++) {
+      for (unsigned x = 0; x < launch.blocks.x; x++) {
+        Block block{{x, y, z}, {}, {}, {}};
+        block.threads.resize(size);
+        for (int n = 0; n < size; n++) {
+          const unsigned number = n, width = launch.threads.x, height = launch.threads.y;
+          block.threads[n].number = n;
+          block.threads[n].index = {
+              number % width, number / width % height, number / width / height};
+        }
+        block.warps.resize(size / kLanes);
+        block.shared.assign(launch.shared_bytes, static_cast<char>(0xff));
+        run_block(block, stacks.get());
+      }
+    }
+  }
+  running = nullptr;
+}
+
+const Size3& thread_index() { return running->thread->index; }
+const Size3& block_index() { return running->block->index; }
+const Launch& launch() { return *running->launch; }
+void* shared_memory() { return running->block->shared.data(); }
+void wait_for_block() { yield(State::kAtBarrier); }
+
+const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotBytes] {
+  Thread& thread = *running->thread;
+  const int first = thread.number / kLanes * kLanes;
+  Warp& warp = running->block->warps[first / kLanes];
+  if (warp.arrived > 0 && strcmp(warp.name, name) != 0) {
+    throw std::runtime_error(std::string("lanes of a warp meet in ") + warp.name + " and " + name);
+  }
+  char (*slots)[kSlotBytes] = warp.slots[thread.exchanges++ % 2];
+  memcpy(slots[thread.number - first], value, bytes);
+  warp.name = name;
+  if (++warp.arrived < kLanes) {
+    yield(State::kInExchange);
+  } else {
+    warp.arrived = 0;
+    for (int n = first; n < first + kLanes; n++) {
+      Thread& other = running->block->threads[n];
+      if (other.state == State::kInExchange) other.state = State::kReady;
+    }
+  }
+  return slots;
+}
+
+}  // namespace gpu
+
+namespace fastcaps::cuda {
+namespace {
+
+float from_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+uint32_t to_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+}  // namespace
+
+float widen(BFloat16 x) { return from_bits(static_cast<uint32_t>(x.bits) << 16); }
+
+float widen(Half x) {
+  const float sign = x.bits & 0x8000 ? -1.0f : 1.0f;
+  const int exponent = x.bits >> 10 & 31, fraction = x.bits & 1023;
+  if (exponent == 31) return fraction ? NAN : sign * INFINITY;
+  return sign * (exponent ? ldexpf(1024.0f + fraction, exponent - 25) : ldexpf(fraction, -24));
+}
+
+void narrow(float x, BFloat16& target) {
+  const uint32_t bits = to_bits(x);
+  const uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+  target.bits = isnan(x) ? 0x7fff : static_cast<uint16_t>(rounded >> 16);
+}
+
+void narrow(float x, Half& target) {
+  const uint16_t sign = signbit(x) ? 0x8000 : 0;
+  const float magnitude = fabsf(x);
+  if (isnan(x)) {
+    target.bits = 0x7fff;
+  } else if (magnitude >= 65520.0f) {
+    target.bits = sign | 0x7c00;
+  } else {
+    int exponent;
+    frexpf(magnitude, &exponent);  // magnitude < 2^exponent
+    const int unit = exponent < -13 ? -24 : exponent - 11;
+    const float units = nearbyintf(ldexpf(magnitude, -unit));
+    // A fraction that rounds up to 2048 carries over into the exponent.
+    const int bits =
+        unit == -24 ? static_cast<int>(units) : ((unit + 24) << 10) + static_cast<int>(units);
+    target.bits = sign | static_cast<uint16_t>(bits);
+  }
+}
+
+}  // namespace fastcaps::cuda

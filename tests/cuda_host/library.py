@@ -1,0 +1,59 @@
+"""The CUDA kernels compiled for the host, as functions that take tensors and numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["ORDERS", "STORAGE", "HostLibrary", "KernelError"]
+
+FOLDER = Path(__file__).parent
+FLAGS = "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas"
+STORAGE = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+"""Every dtype's number in ``csrc/storage.h``."""
+ORDERS = (0, 1, 2, 3, 4)
+"""In which threads run: forward, backward, and three that are shuffled."""
+
+
+class KernelError(RuntimeError):
+    """What real threads would have hung or gone wrong in."""
+
+
+class HostLibrary:
+    """Calls what ``tests/cuda_host/*.cpp`` exports; pointers are of tensors, which may be None."""
+
+    def __init__(self, folder: Path) -> None:
+        library = folder / "cuda_host.so"
+        sources = [str(path) for path in sorted(FOLDER.glob("*.cpp"))]
+        compiler = shlex.split(os.environ.get("CXX") or "g++")
+        command = [*compiler, *FLAGS.split(), "-include", str(FOLDER / "gpu.h")]
+        subprocess.run([*command, *sources, "-o", str(library)], check=True)
+        self.functions = ctypes.CDLL(str(library))
+
+    def __call__(self, name: str, *args: Any) -> None:
+        """Call an exported function.
+
+        Raises:
+            KernelError: threads waited for ever, or lanes of a warp went apart.
+        """
+        function = getattr(self.functions, name)
+        function.restype = ctypes.c_char_p
+        message = function(*map(_c_value, args))
+        if message is not None:
+            raise KernelError(message.decode())
+
+
+def _c_value(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        assert value.is_contiguous()
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, int):
+        return ctypes.c_int64(value)
+    return value if value is None else value.encode()

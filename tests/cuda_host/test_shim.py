@@ -1,0 +1,57 @@
+"""The shim that runs CUDA kernels on the host catches what a GPU would get wrong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.cuda_host.library import ORDERS, HostLibrary, KernelError
+
+BLOCKS, THREADS = 3, 64
+
+
+def numbers() -> Tensor:
+    return torch.arange(BLOCKS * THREADS, dtype=torch.int32)
+
+
+def result_of(host: HostLibrary, kernel: str, order: int) -> Tensor:
+    result = numbers()
+    host("shim", kernel, result, BLOCKS, THREADS, order)
+    return result
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_barriers_and_shared_memory(host: HostLibrary, order: int) -> None:
+    expected = numbers().view(BLOCKS, THREADS).flip(1).flatten()
+    assert result_of(host, "reverse", order).equal(expected)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_missing_barrier_shows(host: HostLibrary, order: int) -> None:
+    expected = numbers().view(BLOCKS, THREADS).flip(1).flatten()
+    assert not result_of(host, "reverse without a barrier", order).equal(expected)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_lanes_exchange_values(host: HostLibrary, order: int) -> None:
+    sums = numbers().view(-1, 32).sum(1, dtype=torch.int32).repeat_interleave(32)
+    assert result_of(host, "sum of warp", order).equal(sums)
+    assert not result_of(host, "sum of half a warp", order).equal(sums)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_lane_that_does_not_come_is_an_error(host: HostLibrary, order: int) -> None:
+    with pytest.raises(KernelError, match="31 lanes of warp 0 wait in lane_xor"):
+        result_of(host, "lonely lane", order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_waiting_for_ever_is_an_error(host: HostLibrary, order: int) -> None:
+    with pytest.raises(KernelError, match="block \\(0, 0, 0\\): 32 threads wait at the barrier"):
+        result_of(host, "half at the barrier", order)
+
+
+def test_an_incomplete_warp_is_an_error(host: HostLibrary) -> None:
+    with pytest.raises(KernelError, match="whole warps"):
+        host("shim", "reverse", numbers(), 1, 48, 0)
