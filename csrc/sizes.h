@@ -13,4 +13,10 @@ struct Sizes {
 
 FASTCAPS_ALWAYS_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// A number known to the compiler, as an argument.
+template <int N>
+struct Constant {
+  static constexpr int value = N;
+};
+
 }  // namespace fastcaps

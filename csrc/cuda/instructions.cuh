@@ -33,5 +33,51 @@ __device__ __forceinline__ void narrow(float x, BFloat16& target) {
   target.bits = __bfloat16_as_ushort(__float2bfloat16_rn(x));
 }
 
+// To the nearest number of TF32, away from 0 where two are equally near.
+__device__ __forceinline__ float to_tf32(float x) {
+  uint32_t bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+  return __uint_as_float(bits);
+}
+
+// sums [16][8] += a [16][8] b [8][8] of TF32 numbers. With lane = 4 g + t, a lane has of a
+// (row, column): (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (t, g), (t + 4, g); of the
+// sums: (g, 2 t), (g, 2 t + 1), (g + 8, 2 t), (g + 8, 2 t + 1).
+__device__ __forceinline__ void multiply_tf32(
+    float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+
+// Starts to copy 16 bytes to shared memory, or zeros where there is no source. They may be read
+// after commit_copies, wait_for_copies and a barrier.
+__device__ __forceinline__ void copy_async(void* shared, const void* source, bool exists) {
+  const auto target = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(source),
+               "r"(exists ? 16 : 0)
+               : "memory");
+}
+
+// Ends a group of this thread's copies.
+__device__ __forceinline__ void commit_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// Waits until all groups but the last `LEFT` of this thread are there.
+template <int LEFT>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+
+// The block's shared memory, whose size is given at the launch; 16 byte aligned.
+__device__ __forceinline__ float* shared_numbers() {
+  extern __shared__ float4 shared[];
+  return reinterpret_cast<float*>(shared);
+}
+
 }  // namespace fastcaps::cuda
 #endif

@@ -1,6 +1,7 @@
 // Rows of a matrix shared out to the lanes of warps: several short rows to a warp, or one long row.
 #pragma once
 
+#include "../sizes.h"
 #include "instructions.cuh"
 
 namespace fastcaps::cuda {
@@ -45,11 +46,6 @@ inline RowLaunch plan_rows(int64_t rows, int64_t dim, int widest_chunk, bool ali
   const int64_t rows_per_block = RowLaunch::kThreads >> bits;
   return {wide, chunks <= (int64_t{1} << bits), bits, (rows + rows_per_block - 1) / rows_per_block};
 }
-
-template <int N>
-struct Constant {
-  static constexpr int value = N;
-};
 
 // Calls f(chunk, held) with the numbers of a chunk and whether it is held, as constants.
 template <class S, class F>

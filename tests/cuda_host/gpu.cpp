@@ -2,6 +2,7 @@
 
 #include <ucontext.h>
 
+#include <deque>
 #include <exception>
 #include <memory>
 #include <random>
@@ -13,8 +14,15 @@ namespace gpu {
 namespace {
 
 constexpr size_t kStackBytes = 128 * 1024;
+constexpr size_t kFenceBytes = 4096;               // behind shared memory
+constexpr char kPoison = static_cast<char>(0xff);  // NaN, as any floating number
 
 enum class State { kReady, kAtBarrier, kInExchange, kEnded };
+
+struct Copy {
+  void* target;
+  const void* source;  // null for zeros
+};
 
 struct Thread {
   ucontext_t context;
@@ -22,6 +30,7 @@ struct Thread {
   int number = 0;
   int exchanges = 0;
   State state = State::kReady;
+  std::deque<std::vector<Copy>> copies{{}};  // in groups, the last of which is open
 };
 
 // Slots alternate: a lane that is already in the next exchange leaves those of this one alone.
@@ -153,8 +162,11 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
               number % width, number / width % height, number / width / height};
         }
         block.warps.resize(size / kLanes);
-        block.shared.assign(launch.shared_bytes, static_cast<char>(0xff));
+        block.shared.assign(launch.shared_bytes + kFenceBytes, kPoison);
         run_block(block, stacks.get());
+        for (size_t n = launch.shared_bytes; n < block.shared.size(); n++) {
+          if (block.shared[n] != kPoison) throw std::runtime_error("shared memory is too small");
+        }
       }
     }
   }
@@ -189,6 +201,26 @@ const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotB
   return slots;
 }
 
+void copy_later(void* shared, const void* source, bool exists) {
+  memset(shared, kPoison, 16);
+  running->thread->copies.back().push_back({shared, exists ? source : nullptr});
+}
+
+void end_group_of_copies() { running->thread->copies.emplace_back(); }
+
+void wait_for_groups(int left) {
+  auto& copies = running->thread->copies;
+  for (; static_cast<int>(copies.size()) > left + 1; copies.pop_front()) {
+    for (const Copy& copy : copies.front()) {
+      if (copy.source) {
+        memcpy(copy.target, copy.source, 16);
+      } else {
+        memset(copy.target, 0, 16);
+      }
+    }
+  }
+}
+
 }  // namespace gpu
 
 namespace fastcaps::cuda {
@@ -207,6 +239,28 @@ uint32_t to_bits(float value) {
 }
 
 }  // namespace
+
+float to_tf32(float x) { return from_bits((to_bits(x) + 0x1000) & ~0x1fffu); }
+
+void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
+  // Of TF32 numbers the GPU reads the upper 19 bits.
+  float mine[6];
+  for (int n = 0; n < 6; n++) mine[n] = from_bits(to_bits(n < 4 ? a[n] : b[n - 4]) & ~0x1fffu);
+  const char (*slots)[gpu::kSlotBytes] = gpu::exchange("multiply_tf32", mine, sizeof mine);
+  const auto of_lane = [&](int lane, int n) {
+    float value;
+    memcpy(&value, slots[lane] + n * sizeof value, sizeof value);
+    return value;
+  };
+  const int lane = threadIdx.x % gpu::kLanes, g = lane / 4, t = lane % 4;
+  for (int n = 0; n < 4; n++) {
+    const int column = 2 * t + n % 2;
+    for (int k = 0; k < 8; k++) {
+      const float left = of_lane(4 * g + k % 4, k / 4 * 2 + n / 2);
+      sums[n] += left * of_lane(4 * column + k % 4, 4 + k / 4);
+    }
+  }
+}
 
 float widen(BFloat16 x) { return from_bits(static_cast<uint32_t>(x.bits) << 16); }
 

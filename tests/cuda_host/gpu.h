@@ -3,8 +3,8 @@
 // The threads of a block are fibers. One runs until it waits for others, at a barrier or in an
 // exchange between the lanes of its warp; then another does. Which one is up to the order asked
 // for, so that a missing barrier shows up as a wrong result in one order or another. Shared memory
-// is full of NaN when a block starts. Waiting for a thread that never comes, and lanes that meet
-// in different exchanges, are errors.
+// is full of NaN when a block starts. Waiting for a thread that never comes, lanes that meet in
+// different exchanges, and writing beyond shared memory are errors.
 #pragma once
 
 #include <math.h>
@@ -56,6 +56,12 @@ constexpr int kSlotBytes = 64;
 // Hands a value to the 31 other lanes of the warp and waits for theirs: [kLanes][kSlotBytes].
 const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotBytes];
 
+// 16 bytes that arrive in shared memory when the group they are in is waited for; until then there
+// is NaN.
+void copy_later(void* shared, const void* source, bool exists);
+void end_group_of_copies();
+void wait_for_groups(int left);
+
 }  // namespace gpu
 
 #define threadIdx (gpu::thread_index())
@@ -73,6 +79,19 @@ T lane_xor(T value, int mask) {
   memcpy(&value, slots[(threadIdx.x % gpu::kLanes) ^ mask], sizeof(T));
   return value;
 }
+
+float to_tf32(float x);
+void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]);
+
+inline void copy_async(void* shared, const void* source, bool exists) {
+  gpu::copy_later(shared, source, exists);
+}
+inline void commit_copies() { gpu::end_group_of_copies(); }
+template <int LEFT>
+void wait_for_copies() {
+  gpu::wait_for_groups(LEFT);
+}
+inline float* shared_numbers() { return static_cast<float*>(gpu::shared_memory()); }
 
 float widen(Half x);
 float widen(BFloat16 x);

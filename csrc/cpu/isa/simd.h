@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "../../sizes.h"
+
 #define FASTCAPS_INLINE inline __attribute__((always_inline))
 #define FASTCAPS_LAMBDA_INLINE __attribute__((always_inline))
 #define FASTCAPS_UNROLL _Pragma("GCC unroll 32")
@@ -27,12 +29,6 @@ using Vec = typename Simd<T>::Vec;
 
 template <class T>
 inline constexpr int kWidth = Simd<T>::width;
-
-// A compile-time number as an argument.
-template <int N>
-struct Constant {
-  static constexpr int value = N;
-};
 
 template <class T>
 FASTCAPS_INLINE Vec<T> load(const T* source) {

@@ -1,0 +1,517 @@
+// One pass over the input capsules of the fused layer: s_j = sum_i c_ij u_hat_ij on tensor cores.
+//
+// No prediction vector is formed. For one output capsule, with rows (i, k) of the weight,
+//
+//     u_hat_ij . V_j = sum_k u_ik (W_ik,j . V_j)    and    sum_i c_ij u_hat_ij = (c u)_ik W_ik,j
+//
+// are two matrix products, and what lies between them has K numbers for a pair (i, j), not D. A
+// block of threads does 64 samples, all output capsules and a slice of the input capsules, four
+// at a time, whose weights wait in shared memory. Two warps share an output capsule, 32 samples
+// each; a softmax over outputs meets there, too.
+//
+// A product leaves it open in which order it sums. It is taken so that a lane has all k of one
+// input capsule (lane % 4 of the four) and D / 4 neighbouring d of an output capsule: of what it
+// multiplies nothing has to move between lanes.
+#pragma once
+
+#include "../sizes.h"
+#include "instructions.cuh"
+
+namespace fastcaps::cuda {
+
+constexpr int kPassSamples = 64;
+constexpr int kPassInputs = 4;
+constexpr int kWarpSamples = 32;
+constexpr int kPassThreadsPerGroup = kPassSamples;  // a warp for every 32 samples
+
+enum class Coupling { kUniform, kOverOutputs, kOverInputs };
+
+struct PassProblem {
+  Sizes size;
+  const float* u;          // [B][I][K]
+  const float* weight;     // [I][K][J][D]
+  const float* prior;      // [I][J] or null
+  const float* agreement;  // [B][J][D]: V, or null for 0
+  float even;              // the coefficient where all are equal
+  int64_t slice;           // input capsules per partial sum, a multiple of kPassInputs
+  float* partial;          // [slices][B][J][D], written
+  float* largest;          // [slices][B][J], over inputs, written
+  float* total;            // [slices][B][J], over inputs, written
+};
+
+// Where the parts of shared memory lie, for up to COLUMNS = J * D columns of the weight. Strides
+// are such that no two lanes that load at a time meet in a bank.
+template <int K, int D, int COLUMNS>
+struct PassShared {
+  // At least `size` numbers, that end in this bank.
+  static constexpr int padded(int size, int bank) { return size + (bank - size % 32 + 32) % 32; }
+
+  static constexpr int kRow = padded(COLUMNS, D == 32 ? 4 : D);
+  static constexpr int kCapsule = padded(K * kRow, 8);
+  static constexpr int kInputs = kPassInputs * kCapsule;  // behind the weights of a stage
+  static constexpr int kStage = kInputs + kPassSamples * kPassInputs * K;
+  static constexpr int kLogits = padded(COLUMNS / D * kPassSamples, 8);  // of a capsule
+  static constexpr int kAgreement = kPassSamples * COLUMNS;
+
+  // Where the piece of four numbers lies that has k of a capsule of the four, of one sample.
+  __device__ static int input_at(int sample, int capsule, int k) {
+    constexpr int kPieces = K / 4;
+    const int piece = (capsule * kPieces + k / 4) ^ (sample % kPieces);
+    return (sample * kPassInputs * kPieces + piece) * 4;
+  }
+
+  // Where the piece of four numbers of V lies that has a column of one sample.
+  __device__ static int agreement_at(int sample, int column) {
+    constexpr int kApart = D == 32 ? 1 : D == 16 ? 4 : 2, kRows = D == 8 ? 4 : 2;
+    return sample * COLUMNS + ((column / 4) ^ (sample % kRows * kApart)) * 4;
+  }
+
+  // The stages come first, then what a coupling needs.
+  __host__ __device__ static constexpr int logits_of(int stages) { return stages * kStage; }
+  __host__ __device__ static constexpr int agreement_of(int stages, Coupling coupling) {
+    return logits_of(stages) + (coupling == Coupling::kOverOutputs ? kPassInputs : 2) * kLogits;
+  }
+  static constexpr int64_t bytes(int stages, Coupling coupling) {
+    return 4 * int64_t{
+                   coupling == Coupling::kUniform ? logits_of(stages)
+                                                  : agreement_of(stages, coupling) + kAgreement};
+  }
+};
+
+// sums += a b in TF32, or EXACT to float32: with the high and the low half of every number.
+template <bool EXACT>
+__device__ __forceinline__ void multiply(
+    float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
+  float high_a[4], high_b[2];
+#pragma unroll
+  for (int n = 0; n < 4; n++) high_a[n] = to_tf32(a[n]);
+#pragma unroll
+  for (int n = 0; n < 2; n++) high_b[n] = to_tf32(b[n]);
+  if constexpr (EXACT) {
+    float low_a[4], low_b[2];
+#pragma unroll
+    for (int n = 0; n < 4; n++) low_a[n] = to_tf32(a[n] - high_a[n]);
+#pragma unroll
+    for (int n = 0; n < 2; n++) low_b[n] = to_tf32(b[n] - high_b[n]);
+    multiply_tf32(sums, low_a, high_b);
+    multiply_tf32(sums, high_a, low_b);
+  }
+  multiply_tf32(sums, high_a, high_b);
+}
+
+// COUNT neighbouring numbers, a multiple of 2, from or to memory aligned to as many of them.
+template <int COUNT>
+__device__ __forceinline__ void load_numbers(const float* source, float (&values)[COUNT]) {
+  constexpr int kAtOnce = COUNT % 4 == 0 ? 4 : 2;
+  struct alignas(4 * kAtOnce) Some {
+    float values[kAtOnce];
+  };
+#pragma unroll
+  for (int n = 0; n < COUNT; n += kAtOnce) {
+    const Some some = *reinterpret_cast<const Some*>(source + n);
+#pragma unroll
+    for (int m = 0; m < kAtOnce; m++) values[n + m] = some.values[m];
+  }
+}
+
+template <int COUNT>
+__device__ __forceinline__ void store_numbers(float* target, const float (&values)[COUNT]) {
+  constexpr int kAtOnce = COUNT % 4 == 0 ? 4 : 2;
+  struct alignas(4 * kAtOnce) Some {
+    float values[kAtOnce];
+  };
+#pragma unroll
+  for (int n = 0; n < COUNT; n += kAtOnce) {
+    Some some;
+#pragma unroll
+    for (int m = 0; m < kAtOnce; m++) some.values[m] = values[n + m];
+    *reinterpret_cast<Some*>(target + n) = some;
+  }
+}
+
+// Output capsules of a pair of warps, as many as registers hold sums of.
+template <int D>
+constexpr int kOutputsOfGroup = 64 / D;
+
+// One block of threads.
+template <int K, int D, int COLUMNS, Coupling COUPLING, bool EXACT, int STAGES>
+class WeightedSums {
+ public:
+  __device__ __forceinline__ explicit WeightedSums(const PassProblem& problem)
+      : p_(problem),
+        g_(static_cast<int>(threadIdx.x) % 32 / 4),
+        t_(static_cast<int>(threadIdx.x) % 4),
+        first_sample_(
+            static_cast<int64_t>(blockIdx.x) * kPassSamples +
+            static_cast<int>(threadIdx.x) / 32 % 2 * kWarpSamples),
+        first_output_(static_cast<int>(threadIdx.x) / kPassThreadsPerGroup * OUTPUTS) {}
+
+  __device__ __forceinline__ void run() {
+    const int64_t first = static_cast<int64_t>(blockIdx.y) * p_.slice;
+    const int64_t left = p_.size.inputs - first;
+    const int64_t end = first + (left < p_.slice ? left : p_.slice);
+    if constexpr (COUPLING != Coupling::kUniform) fetch_agreement();
+    if constexpr (COUPLING == Coupling::kOverInputs) start_softmax();
+#pragma unroll
+    for (int stage = 0; stage < STAGES - 1; stage++) {
+      fetch(first + stage * kPassInputs, end, stage);
+    }
+    int stage = 0;
+    for (int64_t i = first; i < end; i += kPassInputs) {
+      wait_for_copies<STAGES - 2>();
+      __syncthreads();  // the weights of i are there, and those before are not needed any more
+      fetch(i + (STAGES - 1) * kPassInputs, end, stage == 0 ? STAGES - 1 : stage - 1);
+      const float* staged = shared_numbers() + stage * Place::kStage;
+      if constexpr (COUPLING == Coupling::kUniform) {
+        add_uniform(staged, i + t_ < end);
+      } else if constexpr (COUPLING == Coupling::kOverOutputs) {
+        couple_outputs(staged, i);
+      } else {
+        couple_inputs(staged, i + t_, i + t_ < end);
+      }
+      stage = stage + 1 == STAGES ? 0 : stage + 1;
+    }
+    store_sums();
+  }
+
+ private:
+  typedef PassShared<K, D, COLUMNS> Place;
+  static constexpr int OUTPUTS = kOutputsOfGroup<D>;
+  static constexpr int kNear = D / 4;   // neighbouring d of a lane
+  static constexpr int kSteps = D / 8;  // of a product over d; matrices of 8 d in one over (i, k)
+  static constexpr int kRows = 4;       // samples g, g + 8, g + 16, g + 24 of the warp
+  static constexpr float kLeast = -3.4028235e38f;  // unlike -inf it can be subtracted
+
+  __device__ __forceinline__ int64_t sample(int row) const { return first_sample_ + g_ + 8 * row; }
+  __device__ __forceinline__ bool has_sample(int row) const { return sample(row) < p_.size.batch; }
+  __device__ __forceinline__ int64_t outputs() const { return p_.size.outputs; }
+
+  // Offset of this lane's numbers of a sample's output capsule in [B][J][D].
+  __device__ __forceinline__ int64_t vector_at(int row, int output) const {
+    return (sample(row) * outputs() + first_output_ + output) * D + t_ * kNear;
+  }
+
+  // V of this block's samples; it arrives with the first weights.
+  __device__ __forceinline__ void fetch_agreement() const {
+    const int columns = static_cast<int>(outputs()) * D, pieces = columns / 4;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kPassSamples;
+    for (int n = threadIdx.x; n < kPassSamples * pieces; n += blockDim.x) {
+      const int sample = n / pieces, column = n % pieces * 4;
+      const bool exists = p_.agreement && first + sample < p_.size.batch;
+      copy_async(
+          agreement() + Place::agreement_at(sample, column),
+          p_.agreement + (exists ? (first + sample) * columns + column : 0), exists);
+    }
+  }
+
+  __device__ __forceinline__ static float* agreement() {
+    return shared_numbers() + Place::agreement_of(STAGES, COUPLING);
+  }
+
+  // Starts to copy input capsules i to i + 4 and their weights; those from `end` on become 0.
+  __device__ __forceinline__ void fetch(int64_t i, int64_t end, int stage) const {
+    float* target = shared_numbers() + stage * Place::kStage;
+    fetch_weights(i, end, target);
+    fetch_inputs(i, end, target + Place::kInputs);
+    commit_copies();
+  }
+
+  __device__ __forceinline__ void fetch_inputs(int64_t i, int64_t end, float* target) const {
+    constexpr int kPieces = K / 4;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kPassSamples;
+    for (int n = threadIdx.x; n < kPassSamples * kPassInputs * kPieces; n += blockDim.x) {
+      const int sample = n / (kPassInputs * kPieces), capsule = n / kPieces % kPassInputs;
+      const int k = n % kPieces * 4;
+      const bool exists = first + sample < p_.size.batch && i + capsule < end;
+      const int64_t at = ((first + sample) * p_.size.inputs + i + capsule) * K + k;
+      copy_async(target + Place::input_at(sample, capsule, k), p_.u + (exists ? at : 0), exists);
+    }
+  }
+
+  __device__ __forceinline__ void fetch_weights(int64_t i, int64_t end, float* target) const {
+    const int columns = static_cast<int>(outputs()) * D, pieces = columns / 4;
+    for (int n = threadIdx.x; n < kPassInputs * K * pieces; n += blockDim.x) {
+      const int row = n / pieces, column = n % pieces * 4, capsule = row / K;
+      const bool exists = i + capsule < end;
+      const float* source = p_.weight + (exists ? (i * K + row) * columns + column : 0);
+      float* place = target + capsule * Place::kCapsule + row % K * Place::kRow + column;
+      copy_async(place, source, exists);
+    }
+  }
+
+  // Numbers k to k + COUNT of this lane's input capsule, of its samples.
+  template <int COUNT>
+  __device__ __forceinline__ void load_inputs(
+      const float* stage, int k, float (&u)[kRows][COUNT]) const {
+#pragma unroll
+    for (int row = 0; row < kRows; row++) {
+      const int at = Place::input_at(row_in_block() + 8 * row, t_, k) + k % 4;
+      load_numbers(stage + Place::kInputs + at, u[row]);
+    }
+  }
+
+  __device__ __forceinline__ int row_in_block() const {
+    return static_cast<int>(threadIdx.x) / 32 % 2 * kWarpSamples + g_;
+  }
+
+  // The weights of an output capsule; of one that does not exist, another's.
+  __device__ __forceinline__ const float* columns_of(const float* stage, int output) const {
+    const int j = first_output_ + output, last = static_cast<int>(outputs()) - 1;
+    return stage + (j < last ? j : last) * D;
+  }
+
+  // Logits of this lane's input capsule and an output capsule, without the prior.
+  __device__ __forceinline__ void agree(
+      const float* stage, int output, float (&logits)[kRows]) const {
+    float v[kRows][kNear];
+    load_agreement(output, v);
+#pragma unroll
+    for (float& logit : logits) logit = 0;
+#pragma unroll 1
+    for (int k = 0; k < K; k += 2) {
+      float u[kRows][2], w[kNear], products[2][4] = {};
+      load_inputs(stage, k, u);
+      load_numbers(
+          columns_of(stage, output) + g_ / 2 * Place::kCapsule + (k + g_ % 2) * Place::kRow +
+              t_ * kNear,
+          w);
+      multiply_agreement(w, v, products);
+#pragma unroll
+      for (int row = 0; row < kRows; row++) {
+        const float* product = products[row / 2] + row % 2 * 2;
+        logits[row] += product[0] * u[row][0] + product[1] * u[row][1];
+      }
+    }
+  }
+
+  // This lane's numbers of V of an output capsule.
+  __device__ __forceinline__ void load_agreement(int output, float (&v)[kRows][kNear]) const {
+    constexpr int kPiece = kNear < 4 ? kNear : 4;
+#pragma unroll
+    for (int row = 0; row < kRows; row++) {
+#pragma unroll
+      for (int near = 0; near < kNear; near += kPiece) {
+        const int column = (first_output_ + output) * D + t_ * kNear + near;
+        const int at = Place::agreement_at(row_in_block() + 8 * row, column) + column % 4;
+        float piece[kPiece];
+        load_numbers(agreement() + at, piece);
+#pragma unroll
+        for (int n = 0; n < kPiece; n++) v[row][near + n] = piece[n];
+      }
+    }
+  }
+
+  // W V of two k of the four input capsules, for both halves of the samples.
+  __device__ __forceinline__ static void multiply_agreement(
+      const float (&w)[kNear], const float (&v)[kRows][kNear], float (&products)[2][4]) {
+#pragma unroll
+    for (int step = 0; step < kSteps; step++) {
+      const float b[2] = {w[2 * step], w[2 * step + 1]};
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const auto& upper = v[2 * half];
+        const auto& lower = v[2 * half + 1];
+        const float a[4] = {
+            upper[2 * step], lower[2 * step], upper[2 * step + 1], lower[2 * step + 1]};
+        multiply<EXACT>(products[half], a, b);
+      }
+    }
+  }
+
+  // s of an output capsule += sum over the four input capsules of c u W.
+  __device__ __forceinline__ void add(
+      const float* stage, int output, const float (&coefficients)[kRows]) {
+    const float* columns = columns_of(stage, output) + t_ * Place::kCapsule + g_ * kSteps;
+#pragma unroll 1
+    for (int k = 0; k < K; k += 4) {
+      float u[kRows][4];
+      load_inputs(stage, k, u);
+#pragma unroll
+      for (int pair = 0; pair < 4; pair += 2) {
+        add_pair(columns + (k + pair) * Place::kRow, coefficients, u, pair, sums_[output]);
+      }
+    }
+  }
+
+  // The part of two k of the four input capsules, whose weights are two rows.
+  __device__ __forceinline__ void add_pair(
+      const float* row, const float (&c)[kRows], const float (&u)[kRows][4], int pair,
+      float (&sums)[2][kSteps][4]) const {
+    float even[kSteps], odd[kSteps];
+    load_row(row, even);
+    load_row(row + Place::kRow, odd);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const int upper = 2 * half, lower = upper + 1;
+      const float a[4] = {
+          c[upper] * u[upper][pair], c[lower] * u[lower][pair], c[upper] * u[upper][pair + 1],
+          c[lower] * u[lower][pair + 1]};
+#pragma unroll
+      for (int step = 0; step < kSteps; step++) {
+        const float b[2] = {even[step], odd[step]};
+        multiply<EXACT>(sums[half][step], a, b);
+      }
+    }
+  }
+
+  __device__ __forceinline__ static void load_row(const float* source, float (&values)[kSteps]) {
+    if constexpr (kSteps == 1) {
+      values[0] = *source;
+    } else {
+      load_numbers(source, values);
+    }
+  }
+
+  __device__ __forceinline__ void add_uniform(const float* stage, bool exists) {
+    const float c = exists ? p_.even : 0.0f;
+    const float coefficients[kRows] = {c, c, c, c};
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) add(stage, j, coefficients);
+  }
+
+  __device__ __forceinline__ float prior(int64_t i, int output) const {
+    const int64_t j = first_output_ + output;
+    if (!p_.prior || i >= p_.size.inputs || j >= outputs()) return 0;
+    return p_.prior[i * outputs() + j];
+  }
+
+  // Of the samples of this block, in shared memory: [kPassInputs][J][kPassSamples].
+  __device__ __forceinline__ float* logits_at(int capsule, int output) const {
+    return shared_numbers() + Place::logits_of(STAGES) + capsule * Place::kLogits +
+           output * kPassSamples;
+  }
+
+  __device__ __forceinline__ void couple_outputs(const float* stage, int64_t i) {
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) {
+      float logits[kRows];
+      agree(stage, j, logits);
+      if (first_output_ + j >= outputs()) continue;
+      float* target = logits_at(t_, first_output_ + j) + row_in_block();
+      const float shift = prior(i + t_, j);
+#pragma unroll
+      for (int row = 0; row < kRows; row++) target[8 * row] = logits[row] + shift;
+    }
+    __syncthreads();
+    for (int n = threadIdx.x; n < kPassInputs * kPassSamples; n += blockDim.x) {
+      softmax_over_outputs(logits_at(n / kPassSamples, 0) + n % kPassSamples);
+    }
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) {
+      const int last = static_cast<int>(outputs()) - 1, output = first_output_ + j;
+      const float* c = logits_at(t_, output < last ? output : last) + row_in_block();
+      const float coefficients[kRows] = {c[0], c[8], c[16], c[24]};
+      add(stage, j, coefficients);
+    }
+  }
+
+  // In place, of one sample and input capsule.
+  __device__ __forceinline__ void softmax_over_outputs(float* logits) const {
+    const int count = static_cast<int>(outputs());
+    float largest = logits[0], sum = 0;
+    for (int j = 1; j < count; j++) largest = fmaxf(largest, logits[j * kPassSamples]);
+    for (int j = 0; j < count; j++) {
+      const float e = expf(logits[j * kPassSamples] - largest);
+      logits[j * kPassSamples] = e;
+      sum += e;
+    }
+    const float scale = 1 / sum;
+    for (int j = 0; j < count; j++) logits[j * kPassSamples] *= scale;
+  }
+
+  // Of a softmax over inputs so far: the largest logit and the total weight relative to it, of an
+  // output capsule and a sample; in shared memory, where the logits over outputs would be.
+  __device__ __forceinline__ float* largest_at(int output, int row) const {
+    return logits_at(0, first_output_ + output) + row_in_block() + 8 * row;
+  }
+  __device__ __forceinline__ float* total_at(int output, int row) const {
+    return largest_at(output, row) + Place::kLogits;
+  }
+
+  // Lane 4 g of the four that share a sample.
+  __device__ __forceinline__ void start_softmax() const {
+    if (t_ != 0) return;
+    for (int j = 0; j < OUTPUTS; j++) {
+      for (int row = 0; row < kRows; row++) {
+        *largest_at(j, row) = kLeast;
+        *total_at(j, row) = 0;
+      }
+    }
+  }
+
+  // Sums and their total weight are relative to the largest logit so far.
+  __device__ __forceinline__ void couple_inputs(const float* stage, int64_t i, bool exists) {
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) {
+      float numbers[kRows];  // logits, then coefficients
+      agree(stage, j, numbers);
+      const float shift = prior(i, j);
+#pragma unroll
+      for (int row = 0; row < kRows; row++) {
+        const float logit = exists ? numbers[row] + shift : -INFINITY;
+        const float before = *largest_at(j, row);
+        float largest = fmaxf(before, logit);
+        largest = fmaxf(largest, lane_xor(largest, 1));
+        largest = fmaxf(largest, lane_xor(largest, 2));
+        const float decay = expf(before - largest), c = expf(logit - largest);
+        float added = c + lane_xor(c, 1);
+        added += lane_xor(added, 2);
+        if (t_ == 0) {
+          *largest_at(j, row) = largest;
+          *total_at(j, row) = *total_at(j, row) * decay + added;
+        }
+        numbers[row] = c;
+#pragma unroll
+        for (int step = 0; step < kSteps; step++) {
+          float* sums = sums_[j][row / 2][step] + row % 2 * 2;
+          sums[0] *= decay;
+          sums[1] *= decay;
+        }
+      }
+      add(stage, j, numbers);
+    }
+  }
+
+  __device__ __forceinline__ void store_sums() {
+    const int64_t slice = blockIdx.y, vectors = p_.size.batch * outputs();
+#pragma unroll
+    for (int j = 0; j < OUTPUTS; j++) {
+#pragma unroll
+      for (int row = 0; row < kRows; row++) {
+        if (!has_sample(row) || first_output_ + j >= outputs()) continue;
+        float near[kNear];
+#pragma unroll
+        for (int step = 0; step < kSteps; step++) {
+          near[step] = sums_[j][row / 2][step][row % 2 * 2];
+          near[kSteps + step] = sums_[j][row / 2][step][row % 2 * 2 + 1];
+        }
+        store_numbers(p_.partial + slice * vectors * D + vector_at(row, j), near);
+        if (COUPLING == Coupling::kOverInputs && t_ == 0) {
+          const int64_t at = slice * vectors + sample(row) * outputs() + first_output_ + j;
+          p_.largest[at] = *largest_at(j, row);
+          p_.total[at] = *total_at(j, row);
+        }
+      }
+    }
+  }
+
+  const PassProblem& p_;
+  const int g_, t_;  // lane = 4 g + t
+  const int64_t first_sample_;
+  const int first_output_;
+  float sums_[OUTPUTS][2][kSteps][4] = {};
+};
+
+// Threads of a block for this many output capsules; at most one for each column.
+constexpr int pass_threads(int64_t outputs, int outputs_of_group) {
+  return static_cast<int>((outputs + outputs_of_group - 1) / outputs_of_group) *
+         kPassThreadsPerGroup;
+}
+
+template <int K, int D, int COLUMNS, Coupling COUPLING, bool EXACT, int STAGES>
+__global__ void __launch_bounds__(COLUMNS) weighted_sums_kernel(const PassProblem problem) {
+  WeightedSums<K, D, COLUMNS, COUPLING, EXACT, STAGES>(problem).run();
+}
+
+}  // namespace fastcaps::cuda

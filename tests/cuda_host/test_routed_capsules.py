@@ -1,0 +1,122 @@
+"""The CUDA kernels of the fused layer, run on the host, against the float64 reference."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastcaps import reference
+from tests.comparing import FORWARD_TOLERANCE, assert_close, random_tensor
+from tests.cuda_host.library import ORDERS, HostLibrary
+
+SHAPES = ((1, 1, 1, 8), (3, 4, 2, 16), (5, 9, 3, 32), (70, 6, 5, 16), (64, 10, 12, 32))
+"""B, I, J, D; K is 8."""
+
+
+class Layer(NamedTuple):
+    u: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    prior: Tensor | None
+
+
+def layer(shape: tuple[int, ...], *, options: bool = False) -> Layer:
+    batch, inputs, outputs, dim = shape
+    return Layer(
+        random_tensor(batch, inputs, 8, seed=1),
+        random_tensor(inputs, 8, outputs, dim, seed=2, scale=0.4),
+        random_tensor(outputs, dim, seed=3) if options else None,
+        random_tensor(inputs, outputs, seed=4) if options else None,
+    )
+
+
+def route(
+    host: HostLibrary,
+    given: Layer,
+    iterations: int = 3,
+    over_inputs: bool = False,
+    exact: bool = True,
+    slice_inputs: int = 4,
+    order: int = 0,
+) -> dict[str, Tensor]:
+    (batch, inputs, _), (*_, outputs, dim) = given.u.shape, given.weight.shape
+    slices = -(-inputs // slice_inputs)
+
+    def empty(*sizes: int) -> Tensor:
+        return torch.full(sizes, torch.nan)
+
+    result = {
+        "v": empty(batch, outputs, dim),
+        "s": empty(iterations, batch, outputs, dim),
+        "log_sum_exp": empty(iterations, batch, outputs, 2),
+    }
+    workspace = [empty(batch, outputs, dim), empty(slices, batch, outputs, dim)]
+    workspace += [empty(slices, batch, outputs) for _ in range(2)]
+    sizes = (batch, inputs, outputs, dim, iterations, int(over_inputs), int(exact))
+    host("route", *given, *result.values(), *workspace, *sizes, slice_inputs, order)
+    return result
+
+
+def expected(given: Layer, iterations: int, over_inputs: bool) -> Tensor:
+    wide = Layer(*(None if x is None else x.double() for x in given))
+    return reference.routed_capsules(
+        wide.u,
+        wide.weight,
+        bias=wide.bias,
+        prior=wide.prior,
+        iterations=iterations,
+        softmax_over="inputs" if over_inputs else "outputs",
+    )
+
+
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+@pytest.mark.parametrize("options", [False, True], ids=["plain", "bias and prior"])
+@pytest.mark.parametrize("iterations", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_agrees_with_the_reference(
+    host: HostLibrary, shape: tuple[int, ...], iterations: int, options: bool, over_inputs: bool
+) -> None:
+    given = layer(shape, options=options)
+    v = route(host, given, iterations, over_inputs)["v"]
+    want = expected(given, iterations, over_inputs)
+    assert_close("v", v, want, FORWARD_TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+def test_tf32_is_close_to_the_reference(host: HostLibrary, over_inputs: bool) -> None:
+    given = layer((5, 9, 3, 32), options=True)
+    v = route(host, given, over_inputs=over_inputs, exact=False)["v"]
+    assert_close("v", v, expected(given, 3, over_inputs), 5e-3)
+
+
+@pytest.mark.parametrize("slice_inputs", [4, 8, 12, 40])
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+def test_any_slices(host: HostLibrary, over_inputs: bool, slice_inputs: int) -> None:
+    given = layer((5, 23, 3, 16), options=True)
+    result = route(host, given, over_inputs=over_inputs, slice_inputs=slice_inputs)
+    assert_close("v", result["v"], expected(given, 3, over_inputs), 1e-5)
+
+
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+def test_the_order_of_threads_does_not_matter(host: HostLibrary, over_inputs: bool) -> None:
+    given = layer((70, 9, 5, 16), options=True)
+    first = route(host, given, over_inputs=over_inputs, slice_inputs=8)
+    for order in ORDERS[1:]:
+        again = route(host, given, over_inputs=over_inputs, slice_inputs=8, order=order)
+        for name, value in first.items():
+            if name != "log_sum_exp" or over_inputs:
+                assert again[name].equal(value), name
+
+
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+def test_nan_stays_in_its_sample(host: HostLibrary, over_inputs: bool) -> None:
+    given = layer((40, 5, 3, 16))
+    whole = route(host, given, over_inputs=over_inputs)["v"]
+    given.u[7, 2, 3] = torch.nan
+    v = route(host, given, over_inputs=over_inputs)["v"]
+    assert v[7].isnan().all()
+    v[7] = whole[7]
+    assert v.equal(whole)
