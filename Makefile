@@ -3,7 +3,7 @@
 #   make test       install and run the tests
 #   make lint       ruff, mypy, clang-format
 #   make kernel-report
-#                   compile the Triton kernels without a GPU, and report their machine code
+#                   compile the GPU kernels without a GPU, and report their machine code
 #   make sanitize   the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make gpu-check  on a GPU machine, with nothing downloaded: install beside everything else,
 #                   run the GPU tests, and benchmark into OUT: PYTHON=... OUT=...; its
@@ -51,6 +51,7 @@ $(INSTALLED): $(SOURCES)
 	touch $@
 
 kernel-report: $(INSTALLED)
+	$(BIN)/python benchmarks/cuda_report.py
 	$(BIN)/python benchmarks/kernel_report.py
 
 # The sanitizers' runtimes have to be loaded before Python, and libstdc++ with them.
