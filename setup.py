@@ -220,7 +220,9 @@ class NinjaFile:
             f"{self.sanitize} $extra -c $in -o $out",
             depfile=True,
         )
-        libraries = ["-L" + shlex.quote(self.torch_library), "-ltorch", "-ltorch_cpu"]
+        # Kept whatever the compiler's default is: libtorch alone leads to what is in libtorch_cuda.
+        keep = [] if sys.platform == "darwin" else ["-Wl,--no-as-needed"]
+        libraries = ["-L" + shlex.quote(self.torch_library), *keep, "-ltorch", "-ltorch_cpu"]
         if self.nvcc:
             self._rule(
                 "nvcc",

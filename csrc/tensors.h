@@ -82,6 +82,7 @@ inline void check_shape(
 inline void check_like(const char* name, const Tensor& tensor, const Tensor& like) {
   STD_TORCH_CHECK(
       tensor.scalar_type() == like.scalar_type(), "fastcaps: ", name, " has another dtype");
+  STD_TORCH_CHECK(tensor.device() == like.device(), "fastcaps: ", name, " is on another device");
 }
 
 // The rows of a tensor [..., dim].

@@ -2,7 +2,7 @@
 
 A predicate returns ``None`` if its backend can run an operator on a tensor like this one and
 these sizes (``D_in``, ``N_out``, ``D_out``, as far as the operator has them), else the reason
-why not, as a sentence. ``backend=None`` takes the first of :data:`BACKENDS` that can.
+why not, as a sentence. ``backend=None`` takes the first of :data:`AUTOMATIC` that can.
 A backend named by the caller, or by the environment variable ``FASTCAPS_BACKEND`` (read
 when fastcaps is imported), must run or raises :class:`BackendError`.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -36,7 +37,10 @@ def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     """None if the CUDA C++ kernels can run ``operator`` on tensors like this one, else why not."""
     if not tensor.is_cuda:
         return f"it runs on CUDA tensors, and this one is on {tensor.device}"
-    return _why_not_compiled(operator, "CUDA")
+    reason = _why_not_compiled(operator, "CUDA")
+    if reason is None and not torch.compiler.is_compiling():
+        reason = _why_no_machine_code(tensor.device)
+    return reason
 
 
 def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
@@ -76,6 +80,9 @@ BACKENDS: dict[str, Predicate] = {
     "reference": can_run_reference,
 }
 
+AUTOMATIC = ("triton", "cpu", "reference")
+"""What the automatic choice is made of; no GPU has run the CUDA C++ kernels yet."""
+
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
@@ -108,8 +115,9 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor, **sizes: 
     if named is None:
         return next(
             name
-            for name, can_run in BACKENDS.items()
-            if (name != "triton" or tensor.is_cuda) and not can_run(operator, tensor, **sizes)
+            for name in AUTOMATIC
+            if (name != "triton" or tensor.is_cuda)
+            and not BACKENDS[name](operator, tensor, **sizes)
         )
     reason = why_not(named, operator, tensor, origin=origin, **sizes)
     if reason is not None:
@@ -122,6 +130,13 @@ def _capability(tensor: Tensor) -> tuple[int, int]:
     if torch.compiler.is_compiling():
         return AMPERE
     return torch.cuda.get_device_capability(tensor.device)
+
+
+@cache
+def _why_no_machine_code(device: torch.device) -> str | None:
+    """Why the extension's kernels cannot be loaded on a GPU, or None if they can."""
+    reason: str = torch.ops.fastcaps.cuda_why_not(torch.empty(0, device=device))
+    return f"its kernels do not load on {device}: {reason}" if reason else None
 
 
 def _triton_interprets() -> bool:

@@ -1,8 +1,10 @@
-// What the CUDA half of the extension was built for.
+// What the CUDA half of the extension was built for, and where it runs.
 #include <cuda_runtime_api.h>
 #include <torch/csrc/stable/library.h>
 
 #include <string>
+
+#include "launch.cuh"
 
 namespace {
 
@@ -14,10 +16,28 @@ std::string cuda_build() {
   return text;
 }
 
+__global__ void probe_kernel() {}
+
+// Why the kernels cannot be loaded on the GPU of this tensor, or nothing if they can.
+std::string cuda_why_not(const fastcaps::Tensor& tensor) {
+  const fastcaps::cuda::DeviceGuard guard(tensor.get_device_index());
+  cudaFuncAttributes attributes;
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, probe_kernel);
+  cudaGetLastError();  // which clears it
+  return error == cudaSuccess ? "" : cudaGetErrorString(error);
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(fastcaps, library) { library.def("cuda_build() -> str"); }
+STABLE_TORCH_LIBRARY_FRAGMENT(fastcaps, library) {
+  library.def("cuda_build() -> str");
+  library.def("cuda_why_not(Tensor like) -> str");
+}
 
 STABLE_TORCH_LIBRARY_IMPL(fastcaps, CompositeExplicitAutograd, library) {
   library.impl("cuda_build", TORCH_BOX(&cuda_build));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fastcaps, CUDA, library) {
+  library.impl("cuda_why_not", TORCH_BOX(&cuda_why_not));
 }

@@ -33,6 +33,9 @@ __device__ __forceinline__ void narrow(float x, BFloat16& target) {
   target.bits = __bfloat16_as_ushort(__float2bfloat16_rn(x));
 }
 
+// Lets every lane of the warp see what the others wrote to memory before.
+__device__ __forceinline__ void wait_for_warp() { __syncwarp(); }
+
 // To the nearest number of TF32, away from 0 where two are equally near.
 __device__ __forceinline__ float to_tf32(float x) {
   uint32_t bits;

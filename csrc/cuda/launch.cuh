@@ -17,6 +17,9 @@ namespace fastcaps::cuda {
 using torch::stable::accelerator::DeviceGuard;
 
 inline cudaStream_t stream_of(const Tensor& tensor) {
+  STD_TORCH_CHECK(
+      aoti_torch_get_current_cuda_stream != nullptr,
+      "fastcaps: this PyTorch gives no access to its CUDA streams");
   void* stream = nullptr;
   STABLE_TORCH_ERROR_CODE_CHECK(
       aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));

@@ -43,8 +43,8 @@ inline RowLaunch plan_rows(int64_t rows, int64_t dim, int widest_chunk, bool ali
   const int64_t chunks = wide ? dim / widest_chunk : dim;
   int bits = 0;
   while (bits < 5 && (int64_t{1} << bits) < chunks) bits++;
-  const int64_t rows_per_block = RowLaunch::kThreads >> bits;
-  return {wide, chunks <= (int64_t{1} << bits), bits, (rows + rows_per_block - 1) / rows_per_block};
+  const bool held = chunks <= (int64_t{1} << bits);
+  return {wide, held, bits, divide_up(rows, RowLaunch::kThreads >> bits)};
 }
 
 // Calls f(chunk, held) with the numbers of a chunk and whether it is held, as constants.

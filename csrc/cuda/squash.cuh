@@ -1,4 +1,5 @@
-// Squash of rows and its gradient. Both read and write every number once, which is all they cost.
+// Squash of rows and its gradient. Both read and write the memory of every number once, which is
+// all they cost: what a lane cannot hold it finds in the cache.
 #pragma once
 
 #include "rows.cuh"

@@ -33,20 +33,32 @@ struct PassProblem {
   const float* prior;      // [I][J] or null
   const float* agreement;  // [B][J][D]: V, or null for 0
   float even;              // the coefficient where all are equal
-  int64_t slice;           // input capsules per partial sum, a multiple of kPassInputs
-  float* partial;          // [slices][B][J][D], written
-  float* largest;          // [slices][B][J], over inputs, written
-  float* total;            // [slices][B][J], over inputs, written
+  // Input capsules per partial sum, a multiple of kPassInputs. Not many: tensor cores truncate what
+  // they add up.
+  int64_t slice;
+  float* partial;  // [slices][B][J][D], written
+  float* largest;  // [slices][B][J], over inputs, written
+  float* total;    // [slices][B][J], over inputs, written
 };
 
-// Where the parts of shared memory lie, for up to COLUMNS = J * D columns of the weight. Strides
-// are such that no two lanes that load at a time meet in a bank.
+// Columns J * D of the weight that a block holds, at most; with two stages they fit a GPU that
+// grants 227 KiB of shared memory to a block.
+template <int D>
+constexpr int kPassColumns = D == 32 ? 384 : 192;
+
+// Where the parts of shared memory lie, for up to COLUMNS columns of the weight. Strides are such
+// that no two lanes that load at a time meet in a bank, but for inputs loaded two numbers at a
+// time.
 template <int K, int D, int COLUMNS>
 struct PassShared {
+  static_assert(D == 8 || D == 16 || D == 32);
+  static_assert(K == 4 || K == 8 || K == 16, "a power of two, or input_at leaves its sample");
+  static_assert(COLUMNS % 64 == 0);
+
   // At least `size` numbers, that end in this bank.
   static constexpr int padded(int size, int bank) { return size + (bank - size % 32 + 32) % 32; }
 
-  static constexpr int kRow = padded(COLUMNS, D == 32 ? 4 : D);
+  static constexpr int kRow = padded(COLUMNS, D == 32 ? 4 : 16);
   static constexpr int kCapsule = padded(K * kRow, 8);
   static constexpr int kInputs = kPassInputs * kCapsule;  // behind the weights of a stage
   static constexpr int kStage = kInputs + kPassSamples * kPassInputs * K;
@@ -136,6 +148,8 @@ constexpr int kOutputsOfGroup = 64 / D;
 // One block of threads.
 template <int K, int D, int COLUMNS, Coupling COUPLING, bool EXACT, int STAGES>
 class WeightedSums {
+  static_assert(STAGES >= 2);
+
  public:
   __device__ __forceinline__ explicit WeightedSums(const PassProblem& problem)
       : p_(problem),
@@ -208,11 +222,14 @@ class WeightedSums {
     return shared_numbers() + Place::agreement_of(STAGES, COUPLING);
   }
 
-  // Starts to copy input capsules i to i + 4 and their weights; those from `end` on become 0.
+  // Starts to copy input capsules i to i + 4 and their weights, if there are any; those from `end`
+  // on become 0. A group of copies either way.
   __device__ __forceinline__ void fetch(int64_t i, int64_t end, int stage) const {
     float* target = shared_numbers() + stage * Place::kStage;
-    fetch_weights(i, end, target);
-    fetch_inputs(i, end, target + Place::kInputs);
+    if (i < end) {
+      fetch_weights(i, end, target);
+      fetch_inputs(i, end, target + Place::kInputs);
+    }
     commit_copies();
   }
 
@@ -457,10 +474,12 @@ class WeightedSums {
         const float decay = expf(before - largest), c = expf(logit - largest);
         float added = c + lane_xor(c, 1);
         added += lane_xor(added, 2);
+        wait_for_warp();  // all four lanes have read what this one writes
         if (t_ == 0) {
           *largest_at(j, row) = largest;
           *total_at(j, row) = *total_at(j, row) * decay + added;
         }
+        wait_for_warp();
         numbers[row] = c;
 #pragma unroll
         for (int step = 0; step < kSteps; step++) {
@@ -503,7 +522,7 @@ class WeightedSums {
   float sums_[OUTPUTS][2][kSteps][4] = {};
 };
 
-// Threads of a block for this many output capsules; at most one for each column.
+// Threads of a block for this many output capsules.
 constexpr int pass_threads(int64_t outputs, int outputs_of_group) {
   return static_cast<int>((outputs + outputs_of_group - 1) / outputs_of_group) *
          kPassThreadsPerGroup;

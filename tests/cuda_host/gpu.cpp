@@ -147,6 +147,10 @@ void run_block(Block& block, char* stacks) {
 void run(const Launch& launch, const std::function<void()>& kernel) {
   const int size = static_cast<int>(launch.threads.x * launch.threads.y * launch.threads.z);
   if (size % kLanes != 0) throw std::runtime_error("a block must be whole warps");
+  if (launch.shared_bytes > kMostSharedBytes) {
+    throw std::runtime_error(
+        "no GPU has " + std::to_string(launch.shared_bytes) + " bytes of shared memory");
+  }
   const std::unique_ptr<char[]> stacks(new char[size * kStackBytes]);
   Running now{&launch, &kernel, nullptr, nullptr, {}, nullptr, std::mt19937(launch.seed)};
   running = &now;
@@ -202,6 +206,9 @@ const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotB
 }
 
 void copy_later(void* shared, const void* source, bool exists) {
+  if ((reinterpret_cast<uintptr_t>(shared) | reinterpret_cast<uintptr_t>(source)) % 16 != 0) {
+    throw std::runtime_error("a copy of 16 bytes is not aligned to them");
+  }
   memset(shared, kPoison, 16);
   running->thread->copies.back().push_back({shared, exists ? source : nullptr});
 }
@@ -240,7 +247,7 @@ uint32_t to_bits(float value) {
 
 }  // namespace
 
-float to_tf32(float x) { return from_bits((to_bits(x) + 0x1000) & ~0x1fffu); }
+float to_tf32(float x) { return isnan(x) ? x : from_bits((to_bits(x) + 0x1000) & ~0x1fffu); }
 
 void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
   // Of TF32 numbers the GPU reads the upper 19 bits.

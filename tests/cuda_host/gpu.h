@@ -1,10 +1,11 @@
 // Runs CUDA kernels on the host, for tests: what nvcc gives them, for another compiler.
 //
 // The threads of a block are fibers. One runs until it waits for others, at a barrier or in an
-// exchange between the lanes of its warp; then another does. Which one is up to the order asked
-// for, so that a missing barrier shows up as a wrong result in one order or another. Shared memory
-// is full of NaN when a block starts. Waiting for a thread that never comes, lanes that meet in
-// different exchanges, and writing beyond shared memory are errors.
+// exchange between the lanes of its warp; then another does. (Between two waits nothing
+// interleaves, and an exchange orders memory, which a GPU promises for __syncwarp alone.) Which one
+// is up to the order asked for, so that a missing barrier shows up as a wrong result in one order
+// or another. Shared memory is full of NaN when a block starts. Waiting for a thread that never
+// comes, lanes that meet in different exchanges, and writing beyond shared memory are errors.
 #pragma once
 
 #include <math.h>
@@ -56,6 +57,9 @@ constexpr int kSlotBytes = 64;
 // Hands a value to the 31 other lanes of the warp and waits for theirs: [kLanes][kSlotBytes].
 const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotBytes];
 
+// Of a block on the GPU that grants most.
+constexpr size_t kMostSharedBytes = 232448;
+
 // 16 bytes that arrive in shared memory when the group they are in is waited for; until then there
 // is NaN.
 void copy_later(void* shared, const void* source, bool exists);
@@ -78,6 +82,11 @@ T lane_xor(T value, int mask) {
   const char (*slots)[gpu::kSlotBytes] = gpu::exchange("lane_xor", &value, sizeof(T));
   memcpy(&value, slots[(threadIdx.x % gpu::kLanes) ^ mask], sizeof(T));
   return value;
+}
+
+inline void wait_for_warp() {
+  const char nothing = 0;
+  gpu::exchange("wait_for_warp", &nothing, sizeof nothing);
 }
 
 float to_tf32(float x);

@@ -15,7 +15,11 @@ from torch import Tensor
 __all__ = ["ORDERS", "STORAGE", "HostLibrary", "KernelError"]
 
 FOLDER = Path(__file__).parent
-FLAGS = "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas"
+FLAGS = (
+    "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas "
+    "-fsanitize=alignment -fsanitize-undefined-trap-on-error"
+)
+"""A misaligned access ends the process, as it would a GPU's kernel."""
 STORAGE = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 """Every dtype's number in ``csrc/storage.h``."""
 ORDERS = (0, 1, 2, 3, 4)

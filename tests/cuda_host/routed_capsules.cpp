@@ -7,7 +7,7 @@ using cuda::Coupling;
 
 namespace {
 
-constexpr int kStages = 2, kColumns = 384;
+constexpr int kStages = 2;
 
 // What the options of a pass are made of, as constants: calls f(D, EXACT).
 template <class F>
@@ -30,14 +30,17 @@ void run_pass(gpu::Launch launch, const cuda::PassProblem& problem, Coupling cou
   launch.blocks.x = static_cast<unsigned>(fastcaps::divide_up(size.batch, cuda::kPassSamples));
   launch.blocks.y = static_cast<unsigned>(fastcaps::divide_up(size.inputs, problem.slice));
   launch.threads.x = cuda::pass_threads(size.outputs, cuda::kOutputsOfGroup<D>);
-  launch.shared_bytes = cuda::PassShared<8, D, kColumns>::bytes(kStages, coupling);
+  launch.shared_bytes = cuda::PassShared<8, D, cuda::kPassColumns<D>>::bytes(kStages, coupling);
   gpu::run(launch, [&] {
     if (coupling == Coupling::kUniform) {
-      cuda::weighted_sums_kernel<8, D, kColumns, Coupling::kUniform, EXACT, kStages>(problem);
+      cuda::weighted_sums_kernel<8, D, cuda::kPassColumns<D>, Coupling::kUniform, EXACT, kStages>(
+          problem);
     } else if (coupling == Coupling::kOverOutputs) {
-      cuda::weighted_sums_kernel<8, D, kColumns, Coupling::kOverOutputs, EXACT, kStages>(problem);
+      cuda::weighted_sums_kernel<
+          8, D, cuda::kPassColumns<D>, Coupling::kOverOutputs, EXACT, kStages>(problem);
     } else {
-      cuda::weighted_sums_kernel<8, D, kColumns, Coupling::kOverInputs, EXACT, kStages>(problem);
+      cuda::weighted_sums_kernel<
+          8, D, cuda::kPassColumns<D>, Coupling::kOverInputs, EXACT, kStages>(problem);
     }
   });
 }

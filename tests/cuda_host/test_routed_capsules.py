@@ -9,10 +9,22 @@ import torch
 from torch import Tensor
 
 from fastcaps import reference
+from fastcaps.ops import library
 from tests.comparing import FORWARD_TOLERANCE, assert_close, random_tensor
 from tests.cuda_host.library import ORDERS, HostLibrary
 
-SHAPES = ((1, 1, 1, 8), (3, 4, 2, 16), (5, 9, 3, 32), (70, 6, 5, 16), (64, 10, 12, 32))
+needs_extension = pytest.mark.skipif(
+    library.LOAD_ERROR is not None, reason=f"no extension: {library.LOAD_ERROR}"
+)
+SHAPES = (
+    (1, 1, 1, 8),
+    (5, 9, 20, 8),
+    (3, 4, 2, 16),
+    (70, 6, 5, 16),
+    (6, 5, 12, 16),
+    (5, 9, 3, 32),
+    (64, 10, 12, 32),
+)
 """B, I, J, D; K is 8."""
 
 
@@ -60,6 +72,18 @@ def route(
     return result
 
 
+def assert_saved(result: dict[str, Tensor], given: Layer, over_inputs: bool) -> None:
+    """What the backward pass needs is what the CPU kernels keep, too."""
+    iterations = len(result["s"])
+    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(*given, iterations, over_inputs, False)
+    assert_close("s", result["s"], s.double(), 1e-5)
+    if over_inputs:
+        # The CPU kernels shift every column of the prior to the maximum 0.
+        shift = 0 if given.prior is None else given.prior.double().amax(0)
+        want = log_sum_exp.double().sum(-1) + shift
+        assert_close("log_sum_exp", result["log_sum_exp"].double().sum(-1), want, 1e-5)
+
+
 def expected(given: Layer, iterations: int, over_inputs: bool) -> Tensor:
     wide = Layer(*(None if x is None else x.double() for x in given))
     return reference.routed_capsules(
@@ -72,6 +96,7 @@ def expected(given: Layer, iterations: int, over_inputs: bool) -> Tensor:
     )
 
 
+@needs_extension
 @pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
 @pytest.mark.parametrize("options", [False, True], ids=["plain", "bias and prior"])
 @pytest.mark.parametrize("iterations", [1, 3])
@@ -80,9 +105,10 @@ def test_agrees_with_the_reference(
     host: HostLibrary, shape: tuple[int, ...], iterations: int, options: bool, over_inputs: bool
 ) -> None:
     given = layer(shape, options=options)
-    v = route(host, given, iterations, over_inputs)["v"]
+    result = route(host, given, iterations, over_inputs)
     want = expected(given, iterations, over_inputs)
-    assert_close("v", v, want, FORWARD_TOLERANCE[torch.float32])
+    assert_close("v", result["v"], want, FORWARD_TOLERANCE[torch.float32])
+    assert_saved(result, given, over_inputs)
 
 
 @pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])

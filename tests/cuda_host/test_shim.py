@@ -55,3 +55,30 @@ def test_waiting_for_ever_is_an_error(host: HostLibrary, order: int) -> None:
 def test_an_incomplete_warp_is_an_error(host: HostLibrary) -> None:
     with pytest.raises(KernelError, match="whole warps"):
         host("shim", "reverse", numbers(), 1, 48, 0)
+
+
+def test_copies_arrive_when_they_are_waited_for(host: HostLibrary) -> None:
+    values = torch.arange(4 * BLOCKS * THREADS, dtype=torch.int32)
+    copied, early = values.clone(), values.clone()
+    host("shim", "copy", copied, BLOCKS, THREADS, 0)
+    host("shim", "copy without waiting", early, BLOCKS, THREADS, 0)
+    assert copied.equal(values + 1)
+    assert (early == 0).all()  # what was read has all bits set
+
+
+def test_what_has_not_arrived_is_no_number(host: HostLibrary) -> None:
+    assert (result_of(host, "round poison", 0) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        ("misaligned copy", "not aligned"),
+        ("write beyond", "shared memory is too small"),
+        ("too much", "no GPU has 240000 bytes"),
+        ("go apart", "lanes of a warp meet in (wait_for_warp|lane_xor) and"),
+    ],
+)
+def test_what_a_gpu_refuses_is_an_error(host: HostLibrary, kernel: str, message: str) -> None:
+    with pytest.raises(KernelError, match=message):
+        result_of(host, kernel, 0)
