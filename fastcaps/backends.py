@@ -135,7 +135,7 @@ def _capability(tensor: Tensor) -> tuple[int, int]:
 @cache
 def _why_no_machine_code(device: torch.device) -> str | None:
     """Why the extension's kernels cannot be loaded on a GPU, or None if they can."""
-    reason: str = torch.ops.fastcaps.cuda_why_not(torch.empty(0, device=device))
+    reason: str = torch.ops.fastcaps.cuda_why_not(device.index)
     return f"its kernels do not load on {device}: {reason}" if reason else None
 
 

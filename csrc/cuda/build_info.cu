@@ -18,9 +18,9 @@ std::string cuda_build() {
 
 __global__ void probe_kernel() {}
 
-// Why the kernels cannot be loaded on the GPU of this tensor, or nothing if they can.
-std::string cuda_why_not(const fastcaps::Tensor& tensor) {
-  const fastcaps::cuda::DeviceGuard guard(tensor.get_device_index());
+// Why the kernels cannot be loaded on the GPU of this number, or nothing if they can.
+std::string cuda_why_not(int64_t device) {
+  const fastcaps::cuda::DeviceGuard guard(static_cast<int32_t>(device));
   cudaFuncAttributes attributes;
   const cudaError_t error = cudaFuncGetAttributes(&attributes, probe_kernel);
   cudaGetLastError();  // which clears it
@@ -31,13 +31,10 @@ std::string cuda_why_not(const fastcaps::Tensor& tensor) {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(fastcaps, library) {
   library.def("cuda_build() -> str");
-  library.def("cuda_why_not(Tensor like) -> str");
+  library.def("cuda_why_not(int device) -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastcaps, CompositeExplicitAutograd, library) {
   library.impl("cuda_build", TORCH_BOX(&cuda_build));
-}
-
-STABLE_TORCH_LIBRARY_IMPL(fastcaps, CUDA, library) {
   library.impl("cuda_why_not", TORCH_BOX(&cuda_why_not));
 }
