@@ -26,11 +26,12 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import torch
-import triton
 import typer
 from rich.console import Console
 from rich.progress import track
 from torch.utils.cpp_extension import include_paths
+
+from benchmarks.binaries import LOCAL_MEMORY, tool
 
 __all__ = [
     "ARCHITECTURES",
@@ -54,7 +55,6 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 """A100; H100 and H200; B200."""
 FLAGS = ("-std=c++17", "-O3", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DUSE_CUDA")
 INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", re.M)
-LOCAL_MEMORY = ("LDL", "STL")
 TENSOR_CORES = ("HMMA", "HGMMA", "UTCHMMA")
 GLOBAL_MEMORY = ("LDG", "STG", "LDGSTS")
 WIDTH = re.compile(r"\.(U8|U16|64|128)\b")
@@ -117,8 +117,8 @@ def compile_source(source: Path, architecture: str) -> Iterator[Kernel]:
         target = f"-gencode=arch=compute_{number},code=sm_{number}"
         command = [nvcc, *FLAGS, *headers, target, "-cubin", "-o", str(binary), str(source)]
         subprocess.run(command, check=True)
-        usage = _tool("cuobjdump", "-res-usage", str(binary))
-        listing = _tool("cuobjdump", "-sass", str(binary))
+        usage = tool("cuobjdump", "-res-usage", str(binary))
+        listing = tool("cuobjdump", "-sass", str(binary))
     sections = re.split(r"^\s+Function : (\S+)$", listing, flags=re.M)[1:]
     code = dict(zip(sections[::2], sections[1::2], strict=True))
     pattern = r"Function (\S+?):\n.*?REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)"
@@ -136,13 +136,6 @@ def compile_source(source: Path, architecture: str) -> Iterator[Kernel]:
             tensor_cores={x: n for x in TENSOR_CORES if (n := _count(instructions, (x,)))},
             global_accesses=_widths(instructions),
         )
-
-
-def _tool(name: str, *arguments: str) -> str:
-    """What a program that comes with Triton prints."""
-    folder = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    command = [str(folder / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _readable(symbol: str) -> str:

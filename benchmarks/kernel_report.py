@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,6 +45,7 @@ from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from benchmarks import gpu_roofline
+from benchmarks.binaries import LOCAL_MEMORY, tool
 from benchmarks.options import parse_names
 from benchmarks.shapes import SHAPES, Shape
 from fastcaps.kernels import plan, tiles
@@ -87,7 +87,6 @@ WARP = 32
 
 SOFTMAX_OVER = ("outputs", "inputs")
 TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-LOCAL_MEMORY = ("LDL", "STL")
 TENSOR_CORES = re.compile(r"U?\w*MMA")
 INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)", re.M)
 
@@ -421,24 +420,17 @@ def _machine_code(binary: bytes, matrix_products: bool) -> tuple[int, int, Count
     with TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cubin"
         file.write_bytes(binary)
-        usage = _tool("cuobjdump", "-res-usage", str(file))
+        usage = tool("cuobjdump", "-res-usage", str(file))
         found = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
         if found is None:
             raise RuntimeError(f"expected registers and stack, got {usage}")
         registers, stack, local = map(int, found.groups())
         if stack + local == 0 and not matrix_products:
             return registers, 0, Counter()
-        instructions = Counter(INSTRUCTION.findall(_tool("nvdisasm", "-ndf", "-c", str(file))))
+        instructions = Counter(INSTRUCTION.findall(tool("nvdisasm", "-ndf", "-c", str(file))))
     if "EXIT" not in instructions:
         raise RuntimeError(f"expected instructions, got {instructions}")
     return registers, stack + local, instructions
-
-
-def _tool(name: str, *arguments: str) -> str:
-    """What a program that comes with Triton prints."""
-    folder = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    command = [str(folder / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def compile_all(

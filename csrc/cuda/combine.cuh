@@ -2,8 +2,7 @@
 // D / 4 lanes of a warp do one output capsule of one sample.
 #pragma once
 
-#include "../sizes.h"
-#include "instructions.cuh"
+#include "squash.cuh"
 
 namespace fastcaps::cuda {
 
@@ -23,11 +22,6 @@ struct CombineProblem {
 };
 
 constexpr int kCombineThreads = 128;
-
-// Four neighbouring numbers of a vector.
-struct alignas(16) Four {
-  float values[4];
-};
 
 template <int D>
 class Combine {
@@ -62,6 +56,7 @@ class Combine {
   }
 
  private:
+  typedef Chunk<float, 4> Four;
   static constexpr int kLanes = D / 4;
 
   __device__ __forceinline__ static Four load(const float* source) {
@@ -115,15 +110,11 @@ class Combine {
     float scale = 1;  // a NaN is never larger, and reaches the result through n
 #pragma unroll
     for (float value : s.values) scale = fmaxf(scale, fabsf(value));
-#pragma unroll
-    for (int mask = kLanes / 2; mask > 0; mask /= 2) scale = fmaxf(scale, lane_xor(scale, mask));
-    const float inverse = 1 / scale;
+    const float inverse = 1 / largest_of_row(scale, kLanes);
     float n = 0;
 #pragma unroll
     for (float value : s.values) n += value * inverse * (value * inverse);
-#pragma unroll
-    for (int mask = kLanes / 2; mask > 0; mask /= 2) n += lane_xor(n, mask);
-    const float factor = sqrtf(n) / (inverse * inverse + n) * inverse;
+    const float factor = squash_factor(inverse, sum_of_row(n, kLanes));
     Four v;
 #pragma unroll
     for (int m = 0; m < 4; m++) v.values[m] = s.values[m] * factor;

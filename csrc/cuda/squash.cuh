@@ -10,8 +10,14 @@ namespace fastcaps::cuda {
 // division by |s|, which may be 0.
 template <class T>
 struct SquashedLength {
-  T inverse_scale, n, root;
+  T inverse_scale, n;
 };
+
+// What a vector is multiplied by.
+template <class T>
+__device__ __forceinline__ T squash_factor(T inverse_scale, T n) {
+  return sqrt(n) / (inverse_scale * inverse_scale + n) * inverse_scale;
+}
 
 template <class S, int COUNT, bool HELD>
 __device__ __forceinline__ SquashedLength<Compute<S>> squashed_length(
@@ -32,7 +38,7 @@ __device__ __forceinline__ SquashedLength<Compute<S>> squashed_length(
     for (T value : values) n += value * inverse_scale * (value * inverse_scale);
   });
   n = sum_of_row(n, lanes);
-  return {inverse_scale, n, sqrt(n)};
+  return {inverse_scale, n};
 }
 
 template <class S, int COUNT, bool HELD>
@@ -42,8 +48,7 @@ __global__ void __launch_bounds__(RowLaunch::kThreads)
   const RowShare share(rows, dim, COUNT, bits);
   const Row<S, COUNT, HELD> row(share, s);
   const SquashedLength<T> length = squashed_length(row, share.lanes);
-  const T inverse = length.inverse_scale;
-  const T factor = length.root / (inverse * inverse + length.n) * inverse;
+  const T factor = squash_factor(length.inverse_scale, length.n);
   row.each([&](const T(&values)[COUNT], int64_t n) {
     T squashed[COUNT];
 #pragma unroll
@@ -60,7 +65,7 @@ __global__ void __launch_bounds__(RowLaunch::kThreads) squash_gradient_kernel(
   const RowShare share(rows, dim, COUNT, bits);
   const Row<S, COUNT, HELD> row(share, s), grad(share, grad_v);
   const SquashedLength<T> length = squashed_length(row, share.lanes);
-  const T inverse = length.inverse_scale, n = length.n, root = length.root;
+  const T inverse = length.inverse_scale, n = length.n, root = sqrt(n);
   T dot = 0;
   row.each([&](const T(&values)[COUNT], int64_t chunk) {
     T room[COUNT];
@@ -73,7 +78,7 @@ __global__ void __launch_bounds__(RowLaunch::kThreads) squash_gradient_kernel(
   // Along x = s / scale, not along s: its coefficient cannot underflow.
   const T ratio = (inverse * inverse - n) / (denominator * denominator);
   const T along = root == 0 ? 0 : ratio * (dot / root) * inverse;
-  const T factor = root * inverse / denominator;
+  const T factor = squash_factor(inverse, n);
   row.each([&](const T(&values)[COUNT], int64_t chunk) {
     T room[COUNT], outgoing[COUNT];
     const T(&incoming)[COUNT] = grad.at(chunk, room);

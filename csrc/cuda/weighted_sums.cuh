@@ -14,8 +14,7 @@
 // multiplies nothing has to move between lanes.
 #pragma once
 
-#include "../sizes.h"
-#include "instructions.cuh"
+#include "rows.cuh"
 
 namespace fastcaps::cuda {
 
@@ -115,9 +114,7 @@ __device__ __forceinline__ void multiply(
 template <int COUNT>
 __device__ __forceinline__ void load_numbers(const float* source, float (&values)[COUNT]) {
   constexpr int kAtOnce = COUNT % 4 == 0 ? 4 : 2;
-  struct alignas(4 * kAtOnce) Some {
-    float values[kAtOnce];
-  };
+  typedef Chunk<float, kAtOnce> Some;
 #pragma unroll
   for (int n = 0; n < COUNT; n += kAtOnce) {
     const Some some = *reinterpret_cast<const Some*>(source + n);
@@ -129,9 +126,7 @@ __device__ __forceinline__ void load_numbers(const float* source, float (&values
 template <int COUNT>
 __device__ __forceinline__ void store_numbers(float* target, const float (&values)[COUNT]) {
   constexpr int kAtOnce = COUNT % 4 == 0 ? 4 : 2;
-  struct alignas(4 * kAtOnce) Some {
-    float values[kAtOnce];
-  };
+  typedef Chunk<float, kAtOnce> Some;
 #pragma unroll
   for (int n = 0; n < COUNT; n += kAtOnce) {
     Some some;
