@@ -5,21 +5,6 @@
 namespace fastcaps::cuda {
 namespace {
 
-// Calls f with a number of the type that the tensor stores.
-template <class F>
-void with_storage(const Tensor& tensor, const F& f) {
-  switch (storage_of(tensor)) {
-    case Storage::kFloat32:
-      return f(float());
-    case Storage::kFloat64:
-      return f(double());
-    case Storage::kFloat16:
-      return f(Half());
-    case Storage::kBFloat16:
-      return f(BFloat16());
-  }
-}
-
 template <class S>
 const S* read(const Tensor& tensor) {
   return static_cast<const S*>(tensor.const_data_ptr());
@@ -36,16 +21,14 @@ Tensor squash(const Tensor& s_any) {
   const Rows rows(s);
   if (rows.count == 0) return v;
   const DeviceGuard guard(s.get_device_index());
-  with_storage(s, [&](auto zero) {
+  const bool aligned = is_aligned(s) && is_aligned(v);
+  const auto launch = [&](auto zero, const RowLaunch& plan, auto chunk, auto held) {
     using S = decltype(zero);
-    const bool aligned = is_aligned(s) && is_aligned(v);
-    const RowLaunch plan = plan_rows(rows.count, rows.dim, kWidestChunk<S>, aligned);
-    with_row<S>(plan, [&](auto chunk, auto held) {
-      squash_kernel<S, decltype(chunk)::value, decltype(held)::value>
-          <<<plan.blocks, RowLaunch::kThreads, 0, stream_of(s)>>>(
-              read<S>(s), write<S>(v), rows.count, rows.dim, plan.bits);
-    });
-  });
+    squash_kernel<S, decltype(chunk)::value, decltype(held)::value>
+        <<<plan.blocks, RowLaunch::kThreads, 0, stream_of(s)>>>(
+            read<S>(s), write<S>(v), rows.count, rows.dim, plan.bits);
+  };
+  with_rows(storage_of(s), rows.count, rows.dim, aligned, launch);
   check_launch("squash_kernel", s);
   return v;
 }
@@ -58,16 +41,14 @@ Tensor squash_backward(const Tensor& grad_any, const Tensor& s_any) {
   const Rows rows(s);
   if (rows.count == 0) return grad_s;
   const DeviceGuard guard(s.get_device_index());
-  with_storage(s, [&](auto zero) {
+  const bool aligned = is_aligned(s) && is_aligned(grad) && is_aligned(grad_s);
+  const auto launch = [&](auto zero, const RowLaunch& plan, auto chunk, auto held) {
     using S = decltype(zero);
-    const bool aligned = is_aligned(s) && is_aligned(grad) && is_aligned(grad_s);
-    const RowLaunch plan = plan_rows(rows.count, rows.dim, kWidestChunk<S>, aligned);
-    with_row<S>(plan, [&](auto chunk, auto held) {
-      squash_gradient_kernel<S, decltype(chunk)::value, decltype(held)::value>
-          <<<plan.blocks, RowLaunch::kThreads, 0, stream_of(s)>>>(
-              read<S>(s), read<S>(grad), write<S>(grad_s), rows.count, rows.dim, plan.bits);
-    });
-  });
+    squash_gradient_kernel<S, decltype(chunk)::value, decltype(held)::value>
+        <<<plan.blocks, RowLaunch::kThreads, 0, stream_of(s)>>>(
+            read<S>(s), read<S>(grad), write<S>(grad_s), rows.count, rows.dim, plan.bits);
+  };
+  with_rows(storage_of(s), rows.count, rows.dim, aligned, launch);
   check_launch("squash_gradient_kernel", s);
   return grad_s;
 }

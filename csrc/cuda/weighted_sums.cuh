@@ -45,24 +45,24 @@ struct PassProblem {
 template <int D>
 constexpr int kPassColumns = D == 32 ? 384 : 192;
 
-// Where the parts of shared memory lie, for up to COLUMNS columns of the weight. Strides are such
-// that no two lanes that load at a time meet in a bank, but for inputs loaded two numbers at a
-// time.
-template <int K, int D, int COLUMNS>
+// Where the parts of shared memory lie. Strides are such that no two lanes that load at a time meet
+// in a bank, but for inputs loaded two numbers at a time.
+template <int K, int D>
 struct PassShared {
   static_assert(D == 8 || D == 16 || D == 32);
   static_assert(K == 4 || K == 8 || K == 16, "a power of two, or input_at leaves its sample");
-  static_assert(COLUMNS % 64 == 0);
+  static constexpr int kColumns = kPassColumns<D>;
+  static_assert(kColumns % 64 == 0);
 
   // At least `size` numbers, that end in this bank.
   static constexpr int padded(int size, int bank) { return size + (bank - size % 32 + 32) % 32; }
 
-  static constexpr int kRow = padded(COLUMNS, D == 32 ? 4 : 16);
+  static constexpr int kRow = padded(kColumns, D == 32 ? 4 : 16);
   static constexpr int kCapsule = padded(K * kRow, 8);
   static constexpr int kInputs = kPassInputs * kCapsule;  // behind the weights of a stage
   static constexpr int kStage = kInputs + kPassSamples * kPassInputs * K;
-  static constexpr int kLogits = padded(COLUMNS / D * kPassSamples, 8);  // of a capsule
-  static constexpr int kAgreement = kPassSamples * COLUMNS;
+  static constexpr int kLogits = padded(kColumns / D * kPassSamples, 8);  // of a capsule
+  static constexpr int kAgreement = kPassSamples * kColumns;
 
   // Where the piece of four numbers lies that has k of a capsule of the four, of one sample.
   __device__ static int input_at(int sample, int capsule, int k) {
@@ -74,7 +74,7 @@ struct PassShared {
   // Where the piece of four numbers of V lies that has a column of one sample.
   __device__ static int agreement_at(int sample, int column) {
     constexpr int kApart = D == 32 ? 1 : D == 16 ? 4 : 2, kRows = D == 8 ? 4 : 2;
-    return sample * COLUMNS + ((column / 4) ^ (sample % kRows * kApart)) * 4;
+    return sample * kColumns + ((column / 4) ^ (sample % kRows * kApart)) * 4;
   }
 
   // The stages come first, then what a coupling needs.
@@ -141,7 +141,7 @@ template <int D>
 constexpr int kOutputsOfGroup = 64 / D;
 
 // One block of threads.
-template <int K, int D, int COLUMNS, Coupling COUPLING, bool EXACT, int STAGES>
+template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
 class WeightedSums {
   static_assert(STAGES >= 2);
 
@@ -150,10 +150,7 @@ class WeightedSums {
       : p_(problem),
         g_(static_cast<int>(threadIdx.x) % 32 / 4),
         t_(static_cast<int>(threadIdx.x) % 4),
-        first_sample_(
-            static_cast<int64_t>(blockIdx.x) * kPassSamples +
-            static_cast<int>(threadIdx.x) / 32 % 2 * kWarpSamples),
-        first_output_(static_cast<int>(threadIdx.x) / kPassThreadsPerGroup * OUTPUTS) {}
+        first_output_(static_cast<int>(threadIdx.x) / kPassThreadsPerGroup * kOutputs) {}
 
   __device__ __forceinline__ void run() {
     const int64_t first = static_cast<int64_t>(blockIdx.y) * p_.slice;
@@ -184,14 +181,23 @@ class WeightedSums {
   }
 
  private:
-  typedef PassShared<K, D, COLUMNS> Place;
-  static constexpr int OUTPUTS = kOutputsOfGroup<D>;
+  typedef PassShared<K, D> Place;
+  static constexpr int kOutputs = kOutputsOfGroup<D>;
   static constexpr int kNear = D / 4;   // neighbouring d of a lane
   static constexpr int kSteps = D / 8;  // of a product over d; matrices of 8 d in one over (i, k)
   static constexpr int kRows = 4;       // samples g, g + 8, g + 16, g + 24 of the warp
   static constexpr float kLeast = -3.4028235e38f;  // unlike -inf it can be subtracted
 
-  __device__ __forceinline__ int64_t sample(int row) const { return first_sample_ + g_ + 8 * row; }
+  // The first sample of the block, and which of its samples is this lane's first.
+  __device__ __forceinline__ static int64_t first_sample() {
+    return static_cast<int64_t>(blockIdx.x) * kPassSamples;
+  }
+  __device__ __forceinline__ int row_in_block() const {
+    return static_cast<int>(threadIdx.x) / 32 % 2 * kWarpSamples + g_;
+  }
+  __device__ __forceinline__ int64_t sample(int row) const {
+    return first_sample() + row_in_block() + 8 * row;
+  }
   __device__ __forceinline__ bool has_sample(int row) const { return sample(row) < p_.size.batch; }
   __device__ __forceinline__ int64_t outputs() const { return p_.size.outputs; }
 
@@ -203,13 +209,12 @@ class WeightedSums {
   // V of this block's samples; it arrives with the first weights.
   __device__ __forceinline__ void fetch_agreement() const {
     const int columns = static_cast<int>(outputs()) * D, pieces = columns / 4;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kPassSamples;
     for (int n = threadIdx.x; n < kPassSamples * pieces; n += blockDim.x) {
       const int sample = n / pieces, column = n % pieces * 4;
-      const bool exists = p_.agreement && first + sample < p_.size.batch;
+      const bool exists = p_.agreement && first_sample() + sample < p_.size.batch;
       copy_async(
           agreement() + Place::agreement_at(sample, column),
-          p_.agreement + (exists ? (first + sample) * columns + column : 0), exists);
+          p_.agreement + (exists ? (first_sample() + sample) * columns + column : 0), exists);
     }
   }
 
@@ -230,12 +235,11 @@ class WeightedSums {
 
   __device__ __forceinline__ void fetch_inputs(int64_t i, int64_t end, float* target) const {
     constexpr int kPieces = K / 4;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kPassSamples;
     for (int n = threadIdx.x; n < kPassSamples * kPassInputs * kPieces; n += blockDim.x) {
       const int sample = n / (kPassInputs * kPieces), capsule = n / kPieces % kPassInputs;
       const int k = n % kPieces * 4;
-      const bool exists = first + sample < p_.size.batch && i + capsule < end;
-      const int64_t at = ((first + sample) * p_.size.inputs + i + capsule) * K + k;
+      const bool exists = first_sample() + sample < p_.size.batch && i + capsule < end;
+      const int64_t at = ((first_sample() + sample) * p_.size.inputs + i + capsule) * K + k;
       copy_async(target + Place::input_at(sample, capsule, k), p_.u + (exists ? at : 0), exists);
     }
   }
@@ -262,14 +266,14 @@ class WeightedSums {
     }
   }
 
-  __device__ __forceinline__ int row_in_block() const {
-    return static_cast<int>(threadIdx.x) / 32 % 2 * kWarpSamples + g_;
+  // The number of this group's output capsule, or the last one's where it does not exist.
+  __device__ __forceinline__ int existing(int output) const {
+    const int j = first_output_ + output, last = static_cast<int>(outputs()) - 1;
+    return j < last ? j : last;
   }
 
-  // The weights of an output capsule; of one that does not exist, another's.
   __device__ __forceinline__ const float* columns_of(const float* stage, int output) const {
-    const int j = first_output_ + output, last = static_cast<int>(outputs()) - 1;
-    return stage + (j < last ? j : last) * D;
+    return stage + existing(output) * D;
   }
 
   // Logits of this lane's input capsule and an output capsule, without the prior.
@@ -378,7 +382,7 @@ class WeightedSums {
     const float c = exists ? p_.even : 0.0f;
     const float coefficients[kRows] = {c, c, c, c};
 #pragma unroll
-    for (int j = 0; j < OUTPUTS; j++) add(stage, j, coefficients);
+    for (int j = 0; j < kOutputs; j++) add(stage, j, coefficients);
   }
 
   __device__ __forceinline__ float prior(int64_t i, int output) const {
@@ -395,7 +399,7 @@ class WeightedSums {
 
   __device__ __forceinline__ void couple_outputs(const float* stage, int64_t i) {
 #pragma unroll
-    for (int j = 0; j < OUTPUTS; j++) {
+    for (int j = 0; j < kOutputs; j++) {
       float logits[kRows];
       agree(stage, j, logits);
       if (first_output_ + j >= outputs()) continue;
@@ -410,9 +414,8 @@ class WeightedSums {
     }
     __syncthreads();
 #pragma unroll
-    for (int j = 0; j < OUTPUTS; j++) {
-      const int last = static_cast<int>(outputs()) - 1, output = first_output_ + j;
-      const float* c = logits_at(t_, output < last ? output : last) + row_in_block();
+    for (int j = 0; j < kOutputs; j++) {
+      const float* c = logits_at(t_, existing(j)) + row_in_block();
       const float coefficients[kRows] = {c[0], c[8], c[16], c[24]};
       add(stage, j, coefficients);
     }
@@ -444,7 +447,7 @@ class WeightedSums {
   // Lane 4 g of the four that share a sample.
   __device__ __forceinline__ void start_softmax() const {
     if (t_ != 0) return;
-    for (int j = 0; j < OUTPUTS; j++) {
+    for (int j = 0; j < kOutputs; j++) {
       for (int row = 0; row < kRows; row++) {
         *largest_at(j, row) = kLeast;
         *total_at(j, row) = 0;
@@ -455,7 +458,7 @@ class WeightedSums {
   // Sums and their total weight are relative to the largest logit so far.
   __device__ __forceinline__ void couple_inputs(const float* stage, int64_t i, bool exists) {
 #pragma unroll
-    for (int j = 0; j < OUTPUTS; j++) {
+    for (int j = 0; j < kOutputs; j++) {
       float numbers[kRows];  // logits, then coefficients
       agree(stage, j, numbers);
       const float shift = prior(i, j);
@@ -490,7 +493,7 @@ class WeightedSums {
   __device__ __forceinline__ void store_sums() {
     const int64_t slice = blockIdx.y, vectors = p_.size.batch * outputs();
 #pragma unroll
-    for (int j = 0; j < OUTPUTS; j++) {
+    for (int j = 0; j < kOutputs; j++) {
 #pragma unroll
       for (int row = 0; row < kRows; row++) {
         if (!has_sample(row) || first_output_ + j >= outputs()) continue;
@@ -512,9 +515,8 @@ class WeightedSums {
 
   const PassProblem& p_;
   const int g_, t_;  // lane = 4 g + t
-  const int64_t first_sample_;
   const int first_output_;
-  float sums_[OUTPUTS][2][kSteps][4] = {};
+  float sums_[kOutputs][2][kSteps][4] = {};
 };
 
 // Threads of a block for this many output capsules.
@@ -523,9 +525,9 @@ constexpr int pass_threads(int64_t outputs, int outputs_of_group) {
          kPassThreadsPerGroup;
 }
 
-template <int K, int D, int COLUMNS, Coupling COUPLING, bool EXACT, int STAGES>
-__global__ void __launch_bounds__(COLUMNS) weighted_sums_kernel(const PassProblem problem) {
-  WeightedSums<K, D, COLUMNS, COUPLING, EXACT, STAGES>(problem).run();
+template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
+__global__ void __launch_bounds__(kPassColumns<D>) weighted_sums_kernel(const PassProblem problem) {
+  WeightedSums<K, D, COUPLING, EXACT, STAGES>(problem).run();
 }
 
 }  // namespace fastcaps::cuda

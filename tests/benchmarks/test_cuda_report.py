@@ -13,6 +13,7 @@ for needed in ("triton", "typer", "rich"):
 cuda_report = import_module("benchmarks.cuda_report")
 
 RERUN = "run make kernel-report"
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
 
 
 def test_the_committed_report_is_of_these_sources() -> None:
@@ -23,7 +24,7 @@ def test_the_committed_report_is_of_these_sources() -> None:
     assert cuda_report.problems(kernels) == []
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
+@needs_nvcc
 def test_the_sources_compile_to_the_kernels_of_the_report() -> None:
     compiled = cuda_report.compile_sources(("sm_90",))
     _, kernels = cuda_report.read()
@@ -40,9 +41,8 @@ def test_a_spill_is_a_problem() -> None:
     ]
 
 
+@needs_nvcc
 def test_accesses_to_global_memory_are_counted_by_width(tmp_path: Path) -> None:
-    if shutil.which("nvcc") is None:
-        pytest.skip("there is no nvcc")
     source = tmp_path / "copy.cu"
     source.write_text(
         "__global__ void copy(const float4* from, float4* to, float* one) "

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import shutil
 
 import pytest
 
-from tests.cuda_host.library import HostLibrary
+from tests.cuda_host.library import COMPILER, HostLibrary
 
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> HostLibrary:
-    if shutil.which(shlex.split(os.environ.get("CXX") or "g++")[0]) is None:
+    if shutil.which(COMPILER[0]) is None:
         pytest.skip("there is no C++ compiler")
     return HostLibrary(tmp_path_factory.mktemp("cuda_host"))

@@ -26,18 +26,3 @@ const char* error_of(const F& work) {
     return message.c_str();
   }
 }
-
-// Calls work with a number stored as asked: 0 float32, 1 float64, 2 float16, 3 bfloat16.
-template <class F>
-void with_storage(int storage, const F& work) {
-  switch (static_cast<fastcaps::Storage>(storage)) {
-    case fastcaps::Storage::kFloat32:
-      return work(float());
-    case fastcaps::Storage::kFloat64:
-      return work(double());
-    case fastcaps::Storage::kFloat16:
-      return work(fastcaps::Half());
-    default:
-      return work(fastcaps::BFloat16());
-  }
-}

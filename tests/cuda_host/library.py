@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["ORDERS", "STORAGE", "HostLibrary", "KernelError"]
+__all__ = ["COMPILER", "ORDERS", "STORAGE", "HostLibrary", "KernelError"]
 
 FOLDER = Path(__file__).parent
+COMPILER = shlex.split(os.environ.get("CXX") or "g++")
 FLAGS = (
     "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas "
     "-fsanitize=alignment -fsanitize-undefined-trap-on-error"
@@ -36,8 +37,7 @@ class HostLibrary:
     def __init__(self, folder: Path) -> None:
         library = folder / "cuda_host.so"
         sources = [str(path) for path in sorted(FOLDER.glob("*.cpp"))]
-        compiler = shlex.split(os.environ.get("CXX") or "g++")
-        command = [*compiler, *FLAGS.split(), "-include", str(FOLDER / "gpu.h")]
+        command = [*COMPILER, *FLAGS.split(), "-include", str(FOLDER / "gpu.h")]
         subprocess.run([*command, *sources, "-o", str(library)], check=True)
         self.functions = ctypes.CDLL(str(library))
 

@@ -30,17 +30,14 @@ void run_pass(gpu::Launch launch, const cuda::PassProblem& problem, Coupling cou
   launch.blocks.x = static_cast<unsigned>(fastcaps::divide_up(size.batch, cuda::kPassSamples));
   launch.blocks.y = static_cast<unsigned>(fastcaps::divide_up(size.inputs, problem.slice));
   launch.threads.x = cuda::pass_threads(size.outputs, cuda::kOutputsOfGroup<D>);
-  launch.shared_bytes = cuda::PassShared<8, D, cuda::kPassColumns<D>>::bytes(kStages, coupling);
+  launch.shared_bytes = cuda::PassShared<8, D>::bytes(kStages, coupling);
   gpu::run(launch, [&] {
     if (coupling == Coupling::kUniform) {
-      cuda::weighted_sums_kernel<8, D, cuda::kPassColumns<D>, Coupling::kUniform, EXACT, kStages>(
-          problem);
+      cuda::weighted_sums_kernel<8, D, Coupling::kUniform, EXACT, kStages>(problem);
     } else if (coupling == Coupling::kOverOutputs) {
-      cuda::weighted_sums_kernel<
-          8, D, cuda::kPassColumns<D>, Coupling::kOverOutputs, EXACT, kStages>(problem);
+      cuda::weighted_sums_kernel<8, D, Coupling::kOverOutputs, EXACT, kStages>(problem);
     } else {
-      cuda::weighted_sums_kernel<
-          8, D, cuda::kPassColumns<D>, Coupling::kOverInputs, EXACT, kStages>(problem);
+      cuda::weighted_sums_kernel<8, D, Coupling::kOverInputs, EXACT, kStages>(problem);
     }
   });
 }
