@@ -72,9 +72,12 @@ gpu-install:
 	  --target build/installed .
 	mkdir -p $(OUT)
 
-# Most of the time goes into compiling kernels, on as many cores as there are.
+# Most of the time goes into compiling kernels, on as many cores as there are, and a new one for
+# nearly every random shape. A run cut short has told which tests failed.
 gpu-test: gpu-install
-	env PYTHONSAFEPATH=1 PYTHONPATH=build/installed $(PYTHON) -m pytest --package build/installed \
+	env PYTHONSAFEPATH=1 PYTHONPATH=build/installed \
+	  FASTCAPS_TEST_EXAMPLES=$${FASTCAPS_TEST_EXAMPLES:-20} \
+	  $(PYTHON) -m pytest --verbose --package build/installed \
 	  $(shell $(PYTHON) -c "import xdist" 2> /dev/null && echo "-n auto") \
 	  --device $(DEVICE) --junitxml $(OUT)/tests.xml $(if $(filter cuda,$(DEVICE)),-m gpu) tests
 

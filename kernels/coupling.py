@@ -14,6 +14,11 @@ and coefficients [B, I]. Sizes are padded to powers of two with zeros.
 import triton
 import triton.language as tl
 
+from fastcaps.kernels.precision import TWO_TERMS
+
+NOISE = tl.constexpr(2.0**-18)
+"""Of a logit: by how much it may differ when it is made again, in another order."""
+
 
 @triton.jit
 def input_columns(PADDED_K: tl.constexpr, BLOCK_I: tl.constexpr):
@@ -135,13 +140,18 @@ def coefficient_tile(b, i, B, I, BLOCK_I: tl.constexpr):
 def multiply(left, right, sums, OPERAND: tl.constexpr, PRECISION: tl.constexpr):
     """``sums + left right``, for left [M, K] in float32 and right [K, N] already an operand.
 
-    bfloat16 holds right as it is, and left in two terms: V and what is weighed by coefficients
-    decide the routing, which would not forgive its rounding after a few iterations.
+    Half types are held as they are by right, and left goes in two terms: V and what is weighed by
+    coefficients decide the routing, which would not forgive its rounding after a few iterations.
     """
     if tl.bfloat16 == OPERAND:
         high = left.to(OPERAND)
         low = (left - high.to(tl.float32)).to(OPERAND)
         return tl.dot(high, right, tl.dot(low, right, sums))
+    elif PRECISION == TWO_TERMS:
+        bits = left.to(tl.int32, bitcast=True) & -(1 << 13)  # which TF32 does not have
+        high = bits.to(tl.float32, bitcast=True)
+        sums = tl.dot(left - high, right, sums, input_precision="tf32")
+        return tl.dot(high, right, sums, input_precision="tf32")
     else:
         return tl.dot(left.to(OPERAND), right, sums, input_precision=PRECISION)
 
@@ -215,9 +225,13 @@ def routing_logits(
 
 @triton.jit
 def coupling_coefficients(logits, largest, rest):
-    """``exp(logits - log_sum_exp)``, at most 1: logits made again may differ in the last digit."""
-    below = tl.minimum(logits - largest, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    return tl.exp(below - rest)
+    """``exp(logits - log_sum_exp)``, at most 1.
+
+    A logit that differs from the largest by rounding is the largest, made again: so an input or
+    output that takes all does so however long its prediction vectors.
+    """
+    below = logits - largest
+    return tl.exp(tl.where(below > tl.abs(largest) * -NOISE, 0.0, below) - rest)
 
 
 @triton.jit

@@ -24,6 +24,7 @@ from fastcaps.kernels.coupling import (
     vector_tile,
     weight_tile,
 )
+from fastcaps.kernels.precision import single_term
 
 
 @triton.jit(do_not_specialize=["B"])
@@ -135,7 +136,7 @@ def uniform_sums_kernel(
         exists = ((i + nearby < I) & (k < K))[:, None] & (column < J * D)[None, :]
         first = tl.cast(i, tl.int64) * (K * J * D)
         w = tl.load(weight + first + offsets, mask=exists, other=0.0).to(OPERAND)
-        sums = tl.dot(inputs, w, sums, input_precision=PRECISION)
+        sums = tl.dot(inputs, w, sums, input_precision=single_term(PRECISION))
     place = b.to(tl.int64)[:, None] * (J * D) + column[None, :]
     exists = (b < B)[:, None] & (column < J * D)[None, :]
     slice_numbers = part * tl.cast(B, tl.int64) * (J * D)
@@ -476,7 +477,7 @@ def weight_gradients_kernel(
             inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(OPERAND)
             vector, vector_exists = vector_tile(b, j, B, J, D, PADDED_D)
             ds = tl.load(grad_s + vector, mask=vector_exists, other=0.0).to(OPERAND)
-            dw = tl.dot(tl.trans(inputs), ds, dw, input_precision=PRECISION)
+            dw = tl.dot(tl.trans(inputs), ds, dw, input_precision=single_term(PRECISION))
         dw = dw / (I if OVER_INPUTS else J)
     place, place_exists = weight_tile(i, j, I, K, J, D, PADDED_K, PADDED_D, BLOCK_I)
     w = tl.load(weight + place, mask=place_exists, other=0.0).to(OPERAND)
@@ -502,12 +503,16 @@ def weight_gradients_kernel(
         )  # fmt: skip
         if NEED_WEIGHT:
             share = spread_over_k(c, BLOCK_I, PADDED_K) * inputs
-            dw = tl.dot(tl.trans(share.to(OPERAND)), ds.to(OPERAND), dw, input_precision=PRECISION)
+            dw = tl.dot(
+                tl.trans(share.to(OPERAND)), ds.to(OPERAND), dw,
+                input_precision=single_term(PRECISION),
+            )  # fmt: skip
             if not DETACHED:
                 share = spread_over_k(dl, BLOCK_I, PADDED_K) * inputs
                 dw = tl.dot(
-                    tl.trans(share.to(OPERAND)), v.to(OPERAND), dw, input_precision=PRECISION
-                )
+                    tl.trans(share.to(OPERAND)), v.to(OPERAND), dw,
+                    input_precision=single_term(PRECISION),
+                )  # fmt: skip
         if HAS_PRIOR and not DETACHED:
             dprior += tl.sum(tl.where((b < B)[:, None], dl, 0.0), 0)
     if NEED_WEIGHT:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastcaps.kernels import tiles, tuned
 from fastcaps.kernels.combine import combine_gradients_kernel, combine_kernel, replay_kernel
 from fastcaps.kernels.launch import Launcher, capability, processors
-from fastcaps.kernels.precision import EXACT, dot_operand, dot_precision
+from fastcaps.kernels.precision import EXACT, TWO_TERMS, dot_operand, routing_precision
 
 __all__ = ["Plan", "forget_plans", "plan_of"]
 
@@ -102,7 +102,7 @@ class Plan:
         """How matrix products are taken, as :func:`tiles.routing_tile` calls it."""
         if self.dtype == torch.bfloat16:
             return "half"
-        return "exact" if self.precision == EXACT else "tf32"
+        return {EXACT: "exact", TWO_TERMS.value: "terms"}.get(self.precision, "tf32")
 
     def tuning_key(self, kernel: str) -> str:
         """What a tile is tuned for."""
@@ -200,7 +200,7 @@ def plan_of(
     return _plan(
         u.device,
         u.dtype,
-        dot_precision(u.dtype),
+        routing_precision(u.dtype),
         *u.shape,
         *weight.shape[2:],
         iterations,

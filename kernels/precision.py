@@ -6,10 +6,13 @@ import torch
 import triton
 import triton.language as tl
 
-__all__ = ["EXACT", "dot_operand", "dot_precision"]
+__all__ = ["EXACT", "TWO_TERMS", "dot_operand", "dot_precision", "routing_precision", "single_term"]
 
 EXACT = "tf32x3"
-"""Products of float32 as three TF32 products, which keeps float32's accuracy."""
+"""Products of float32 as three TF32 products, which keeps float32's accuracy: of numbers above
+2^-100 or so, since TF32 has no digits below 2^-136."""
+TWO_TERMS = tl.constexpr("tf32x2")
+"""Products of float32 in two TF32 terms with numbers that TF32 holds as they are."""
 
 
 def dot_operand(dtype: torch.dtype) -> tl.dtype:
@@ -30,6 +33,20 @@ def dot_precision(dtype: torch.dtype) -> str:
     ``torch.set_float32_matmul_precision`` allows less. TF32 holds half types as they are.
     """
     return EXACT if dtype == torch.float32 and not _tf32_is_allowed() else "tf32"
+
+
+def routing_precision(dtype: torch.dtype) -> str:
+    """The same where one operand was computed in float32: V, or what coefficients weigh.
+
+    They decide the routing, which would not forgive their rounding after a few iterations.
+    """
+    return TWO_TERMS.value if dtype == torch.float16 else dot_precision(dtype)
+
+
+@triton.constexpr_function
+def single_term(precision: str) -> str:
+    """What is left of a precision where the rounding of operands averages out."""
+    return "tf32" if precision == TWO_TERMS.value else precision
 
 
 def _tf32_is_allowed() -> bool:

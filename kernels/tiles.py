@@ -97,13 +97,14 @@ def routing_tile(
     Args:
         kernel: the name of the kernel.
         batch, in_dim, dim: B, D_in and D_out.
-        products: "half" for bfloat16 operands, "tf32", or "exact" for float32 in three TF32.
+        products: "half" for bfloat16 operands, "tf32", "terms" for float32 operands in two TF32
+            terms, or "exact" for float32 in three products of TF32.
         capability: the device's major compute capability.
     """
     if kernel == "arrange_kernel":
         return _tile(16, ARRANGED_INPUTS, in_dim, stages=1)
     if capability == HOPPER and batch > 32 and dim <= 32 and products != "exact":
-        samples, columns, stages = ON_HOPPER[products][kernel]
+        samples, columns, stages = ON_HOPPER["half" if products == "half" else "tf32"][kernel]
     else:
         samples, columns, stages = _in_registers(kernel, dim, products, capability)
     return _tile(min(samples, max(MIN_DOT, next_power_of_2(batch))), columns, in_dim, stages)
@@ -138,7 +139,8 @@ def _in_registers(kernel: str, dim: int, products: str, capability: int) -> tupl
     if products == "exact" or dim > 32:
         return (16 if "gradients" in kernel else 32), 32, 2
     if kernel == "weight_gradients_kernel":
-        return (32, 32, 2) if products == "half" and capability < HOPPER else (64, 64, 2)
+        small = products == "terms" or (products == "half" and capability < HOPPER)
+        return (32, 32, 2) if small else (64, 64, 2)
     return 64, 32, 2
 
 

@@ -154,9 +154,20 @@ def specify(operator: str, inputs: Tensors, **options: Any) -> Tensors:
     return evaluate(function, exact, rounded_to=_dtype(inputs), **options)
 
 
-def assert_agrees(operator: str, backend: str, inputs: Tensors, **options: Any) -> None:
-    """The result and every gradient of a backend agree with the float64 reference."""
+def assert_agrees(
+    operator: str,
+    backend: str,
+    inputs: Tensors,
+    *,
+    gradient_tolerance: float | None = None,
+    **options: Any,
+) -> None:
+    """The result and every gradient of a backend agree with the float64 reference.
+
+    Gradients to ``gradient_tolerance``, where None to that of the dtype.
+    """
     dtype = _dtype(inputs)
+    gradient_tolerance = gradient_tolerance or GRADIENT_TOLERANCE[dtype]
     actual = evaluate(call(operator, backend), inputs, **options)
     expected = specify(operator, inputs, **options)
     floor = CANCELLATION * incoming_gradient(expected["result"], dtype).norm().item()
@@ -165,7 +176,7 @@ def assert_agrees(operator: str, backend: str, inputs: Tensors, **options: Any) 
         if name == "result":
             assert_close(name, actual[name], value, FORWARD_TOLERANCE[dtype])
         else:
-            assert_close(name, actual[name], value, GRADIENT_TOLERANCE[dtype], floor)
+            assert_close(name, actual[name], value, gradient_tolerance, floor)
 
 
 def assert_close(

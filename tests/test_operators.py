@@ -80,7 +80,6 @@ def opcheck_arguments(name: str, **kind: Any) -> Iterator[tuple[Any, ...]]:
     """Sample arguments for every operator of the library."""
     capsule = capsules(SHAPE, **kind)
     u, weight = capsule["u"], capsule["weight"]
-    u_hat = torch.ops.fastcaps.prediction_vectors(u, weight)
     match name:
         case "squash":
             yield (u,)
@@ -91,6 +90,7 @@ def opcheck_arguments(name: str, **kind: Any) -> Iterator[tuple[Any, ...]]:
             yield u, weight
             yield u.transpose(0, 1).contiguous().transpose(0, 1), weight
         case "prediction_vectors_backward":
+            u_hat = torch.ops.fastcaps.prediction_vectors(u, weight)
             for need_u, need_weight in ((True, True), (True, False), (False, True)):
                 yield torch.ones_like(u_hat), u, weight, need_u, need_weight
         case "coupling_coefficients":

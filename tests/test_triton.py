@@ -234,7 +234,8 @@ def test_the_gradient_of_some_inputs(
 
     some = evaluate(function_of_some, {name: inputs[name] for name in names})
     for name in names:
-        assert torch.equal(some[gradient_of(name)], together[gradient_of(name)]), name
+        # Not the same bits: a kernel compiled for fewer gradients may add up in another order.
+        assert_close(name, some[gradient_of(name)], together[gradient_of(name)], 1e-6)
 
 
 @ROUTING
@@ -373,7 +374,7 @@ KERNELS = (
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("in_dim", [1, 3, 8, 64])
 @pytest.mark.parametrize("batch", [1, 20, 512])
-@pytest.mark.parametrize("products", ["half", "tf32", "exact"])
+@pytest.mark.parametrize("products", ["half", "tf32", "terms", "exact"])
 @pytest.mark.parametrize("capability", [8, 9, 10])
 def test_tiles_fit_tensor_cores(
     kernel: str, in_dim: int, batch: int, products: str, capability: int
