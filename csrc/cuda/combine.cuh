@@ -1,5 +1,6 @@
 // Between two passes over the input capsules: adds the slices' sums up in order, squashes, agrees.
-// D / 4 lanes of a warp do one output capsule of one sample.
+// D / 4 lanes of a warp do one output capsule of one sample. The warps of a block take every eighth
+// slice each, so that there are loads enough under way, and the first one adds up what they have.
 #pragma once
 
 #include "squash.cuh"
@@ -21,7 +22,9 @@ struct CombineProblem {
   bool first;
 };
 
-constexpr int kCombineThreads = 128;
+constexpr int kCombineParts = 8;
+constexpr int kCombineThreads = 32 * kCombineParts;
+constexpr int64_t kCombineSharedBytes = int64_t{6} * kCombineThreads * sizeof(float);
 
 template <int D>
 class Combine {
@@ -29,12 +32,17 @@ class Combine {
   __device__ __forceinline__ explicit Combine(const CombineProblem& problem)
       : p_(problem),
         vectors_(problem.size.batch * problem.size.outputs),
-        vector_((static_cast<int64_t>(blockIdx.x) * kCombineThreads + threadIdx.x) / kLanes),
+        lane_(static_cast<int>(threadIdx.x) % 32),
+        vector_((static_cast<int64_t>(blockIdx.x) * 32 + lane_) / kLanes),
         exists_(vector_ < vectors_),
-        at_((exists_ ? vector_ : 0) * D + static_cast<int>(threadIdx.x) % kLanes * 4) {}
+        at_((exists_ ? vector_ : 0) * D + lane_ % kLanes * 4) {}
 
   __device__ __forceinline__ void run() const {
-    Four s = p_.largest && !p_.even ? weighted_sum() : sum();
+    const int part = static_cast<int>(threadIdx.x) / 32;
+    leave(part, is_relative() ? weighted_sum(part) : sum(part));
+    __syncthreads();
+    if (part != 0) return;
+    Four s = is_relative() ? weighted_mean() : total_sum();
     if (p_.largest && p_.even) {
       keep_log_sum_exp(0, logf(static_cast<float>(p_.size.inputs)));
     }
@@ -57,6 +65,11 @@ class Combine {
 
  private:
   typedef Chunk<float, 4> Four;
+  // Some slices' sum; of a softmax over inputs its weights are relative to the largest logit.
+  struct Part {
+    Four sum;
+    float largest, total;
+  };
   static constexpr int kLanes = D / 4;
 
   __device__ __forceinline__ static Four load(const float* source) {
@@ -66,33 +79,74 @@ class Combine {
     *reinterpret_cast<Four*>(target + at_) = values;
   }
 
-  __device__ __forceinline__ Four sum() const {
-    Four sum = {};
-#pragma unroll 8
-    for (int64_t slice = 0; slice < p_.slices; slice++) {
-      const Four part = load(p_.partial + slice * vectors_ * D + at_);
+  __device__ __forceinline__ bool is_relative() const { return p_.largest && !p_.even; }
+
+  // In shared memory, a part of this lane.
+  __device__ __forceinline__ void leave(int part, const Part& value) const {
+    float* numbers = shared_numbers();
+    const int place = 32 * part + lane_;
+    *reinterpret_cast<Four*>(numbers + 4 * place) = value.sum;
+    numbers[4 * kCombineThreads + place] = value.largest;
+    numbers[5 * kCombineThreads + place] = value.total;
+  }
+  __device__ __forceinline__ Part left_by(int part) const {
+    const float* numbers = shared_numbers();
+    const int place = 32 * part + lane_;
+    return {
+        load(numbers + 4 * place), numbers[4 * kCombineThreads + place],
+        numbers[5 * kCombineThreads + place]};
+  }
+
+  __device__ __forceinline__ static void add(Four& sum, float share, const Four& more) {
 #pragma unroll
-      for (int n = 0; n < 4; n++) sum.values[n] += part.values[n];
+    for (int n = 0; n < 4; n++) sum.values[n] += share * more.values[n];
+  }
+
+  __device__ __forceinline__ Part sum(int part) const {
+    Part result = {};
+#pragma unroll 8
+    for (int64_t slice = part; slice < p_.slices; slice += kCombineParts) {
+      add(result.sum, 1, load(p_.partial + slice * vectors_ * D + at_));
     }
-    return sum;
+    return result;
   }
 
   // Slices of a softmax over inputs, each relative to its own largest logit.
-  __device__ __forceinline__ Four weighted_sum() const {
+  __device__ __forceinline__ Part weighted_sum(int part) const {
     const int64_t vector = exists_ ? vector_ : 0;
-    float largest = p_.largest[vector];
-    for (int64_t slice = 1; slice < p_.slices; slice++) {
-      largest = fmaxf(largest, p_.largest[slice * vectors_ + vector]);
+    Part result = {{}, -INFINITY, 0};
+    for (int64_t slice = part; slice < p_.slices; slice += kCombineParts) {
+      result.largest = fmaxf(result.largest, p_.largest[slice * vectors_ + vector]);
+    }
+#pragma unroll 4
+    for (int64_t slice = part; slice < p_.slices; slice += kCombineParts) {
+      const float share = expf(p_.largest[slice * vectors_ + vector] - result.largest);
+      result.total += share * p_.total[slice * vectors_ + vector];
+      add(result.sum, share, load(p_.partial + slice * vectors_ * D + at_));
+    }
+    return result;
+  }
+
+  __device__ __forceinline__ Four total_sum() const {
+    Four sum = {};
+#pragma unroll
+    for (int part = 0; part < kCombineParts; part++) add(sum, 1, left_by(part).sum);
+    return sum;
+  }
+
+  __device__ __forceinline__ Four weighted_mean() const {
+    float largest = -INFINITY, total = 0;
+#pragma unroll
+    for (int part = 0; part < kCombineParts; part++) {
+      largest = fmaxf(largest, left_by(part).largest);
     }
     Four sum = {};
-    float total = 0;
-#pragma unroll 4
-    for (int64_t slice = 0; slice < p_.slices; slice++) {
-      const float share = expf(p_.largest[slice * vectors_ + vector] - largest);
-      total += share * p_.total[slice * vectors_ + vector];
-      const Four part = load(p_.partial + slice * vectors_ * D + at_);
 #pragma unroll
-      for (int n = 0; n < 4; n++) sum.values[n] += share * part.values[n];
+    for (int part = 0; part < kCombineParts; part++) {
+      const Part some = left_by(part);
+      const float share = expf(some.largest - largest);
+      total += share * some.total;
+      add(sum, share, some.sum);
     }
 #pragma unroll
     for (float& value : sum.values) value /= total;
@@ -101,7 +155,7 @@ class Combine {
   }
 
   __device__ __forceinline__ void keep_log_sum_exp(float largest, float rest) const {
-    if (!exists_ || threadIdx.x % kLanes != 0) return;
+    if (!exists_ || lane_ % kLanes != 0) return;
     p_.log_sum_exp[2 * vector_] = largest;
     p_.log_sum_exp[2 * vector_ + 1] = rest;
   }
@@ -122,7 +176,9 @@ class Combine {
   }
 
   const CombineProblem& p_;
-  const int64_t vectors_, vector_;
+  const int64_t vectors_;
+  const int lane_;
+  const int64_t vector_;
   const bool exists_;
   const int64_t at_;
 };
@@ -134,7 +190,7 @@ __global__ void __launch_bounds__(kCombineThreads) combine_kernel(const CombineP
 
 // Blocks of combine_kernel.
 inline int64_t combine_blocks(const Sizes& size) {
-  return divide_up(size.batch * size.columns() / 4, kCombineThreads);
+  return divide_up(size.batch * size.columns() / 4, 32);
 }
 
 }  // namespace fastcaps::cuda

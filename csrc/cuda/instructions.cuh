@@ -36,16 +36,14 @@ __device__ __forceinline__ void narrow(float x, BFloat16& target) {
 // Lets every lane of the warp see what the others wrote to memory before.
 __device__ __forceinline__ void wait_for_warp() { __syncwarp(); }
 
-// To the nearest number of TF32, away from 0 where two are equally near.
-__device__ __forceinline__ float to_tf32(float x) {
-  uint32_t bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
-  return __uint_as_float(bits);
+// The upper 19 bits of a number, all that tensor cores read of one in TF32.
+__device__ __forceinline__ float upper_bits(float x) {
+  return __uint_as_float(__float_as_uint(x) & 0xffffe000u);
 }
 
-// sums [16][8] += a [16][8] b [8][8] of TF32 numbers. With lane = 4 g + t, a lane has of a
-// (row, column): (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (t, g), (t + 4, g); of the
-// sums: (g, 2 t), (g, 2 t + 1), (g + 8, 2 t), (g + 8, 2 t + 1).
+// sums [16][8] += a [16][8] b [8][8] of the upper bits of all numbers. With lane = 4 g + t, a lane
+// has of a (row, column): (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (t, g), (t + 4, g);
+// of the sums: (g, 2 t), (g, 2 t + 1), (g + 8, 2 t), (g + 8, 2 t + 1).
 __device__ __forceinline__ void multiply_tf32(
     float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
   asm volatile(

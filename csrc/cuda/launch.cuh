@@ -21,8 +21,11 @@ inline cudaStream_t stream_of(const Tensor& tensor) {
       aoti_torch_get_current_cuda_stream != nullptr,
       "fastcaps: this PyTorch gives no access to its CUDA streams");
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  const AOTITorchError error =
+      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream);
+  STD_TORCH_CHECK(
+      error == AOTI_TORCH_SUCCESS, "fastcaps: PyTorch gives no current stream of GPU ",
+      tensor.get_device_index());
   return static_cast<cudaStream_t>(stream);
 }
 

@@ -89,25 +89,24 @@ struct PassShared {
   }
 };
 
-// sums += a b in TF32, or EXACT to float32: with the high and the low half of every number.
+// What tensor cores leave out of a number in TF32: they take its upper 19 bits.
+__device__ __forceinline__ float below_tf32(float x) { return x - upper_bits(x); }
+
+// How much larger a product of two numbers is, on average, than that of what TF32 leaves of them:
+// each loses 2^-11 / mantissa, where mantissas are as frequent as they are small.
+constexpr float kTruncated = 1 + 2 * 0.7213f / 2048;
+
+// sums += a b in TF32, or EXACT to float32: with what TF32 leaves out of every number.
 template <bool EXACT>
 __device__ __forceinline__ void multiply(
     float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
-  float high_a[4], high_b[2];
-#pragma unroll
-  for (int n = 0; n < 4; n++) high_a[n] = to_tf32(a[n]);
-#pragma unroll
-  for (int n = 0; n < 2; n++) high_b[n] = to_tf32(b[n]);
   if constexpr (EXACT) {
-    float low_a[4], low_b[2];
-#pragma unroll
-    for (int n = 0; n < 4; n++) low_a[n] = to_tf32(a[n] - high_a[n]);
-#pragma unroll
-    for (int n = 0; n < 2; n++) low_b[n] = to_tf32(b[n] - high_b[n]);
-    multiply_tf32(sums, low_a, high_b);
-    multiply_tf32(sums, high_a, low_b);
+    const float low_a[4] = {below_tf32(a[0]), below_tf32(a[1]), below_tf32(a[2]), below_tf32(a[3])};
+    const float low_b[2] = {below_tf32(b[0]), below_tf32(b[1])};
+    multiply_tf32(sums, low_a, b);
+    multiply_tf32(sums, a, low_b);
   }
-  multiply_tf32(sums, high_a, high_b);
+  multiply_tf32(sums, a, b);
 }
 
 // COUNT neighbouring numbers, a multiple of 2, from or to memory aligned to as many of them.
@@ -136,9 +135,13 @@ __device__ __forceinline__ void store_numbers(float* target, const float (&value
   }
 }
 
-// Output capsules of a pair of warps, as many as registers hold sums of.
+// Output capsules of a pair of warps: few, so that there are many warps to wait for one another.
 template <int D>
-constexpr int kOutputsOfGroup = 64 / D;
+constexpr int kOutputsOfGroup = D == 8 ? 4 : 2;
+
+// Of a block, at most.
+template <int D>
+constexpr int kPassThreads = kPassColumns<D> / D / kOutputsOfGroup<D> * kPassThreadsPerGroup;
 
 // One block of threads.
 template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
@@ -186,6 +189,9 @@ class WeightedSums {
   static constexpr int kNear = D / 4;   // neighbouring d of a lane
   static constexpr int kSteps = D / 8;  // of a product over d; matrices of 8 d in one over (i, k)
   static constexpr int kRows = 4;       // samples g, g + 8, g + 16, g + 24 of the warp
+  // Of which agreements are found at a time: as many as registers hold V of.
+  static constexpr int kRowsAtOnce =
+      D == 32 && (EXACT || COUPLING == Coupling::kOverInputs) ? 2 : kRows;
   static constexpr float kLeast = -3.4028235e38f;  // unlike -inf it can be subtracted
 
   // The first sample of the block, and which of its samples is this lane's first.
@@ -255,60 +261,72 @@ class WeightedSums {
     }
   }
 
-  // Numbers k to k + COUNT of this lane's input capsule, of its samples.
-  template <int COUNT>
+  // Numbers k to k + 4 of this lane's input capsule, of its samples from row `first` on.
+  template <int ROWS>
   __device__ __forceinline__ void load_inputs(
-      const float* stage, int k, float (&u)[kRows][COUNT]) const {
+      const float* stage, int k, int first, float (&u)[ROWS][4]) const {
 #pragma unroll
-    for (int row = 0; row < kRows; row++) {
-      const int at = Place::input_at(row_in_block() + 8 * row, t_, k) + k % 4;
+    for (int row = 0; row < ROWS; row++) {
+      const int at = Place::input_at(row_in_block() + 8 * (first + row), t_, k);
       load_numbers(stage + Place::kInputs + at, u[row]);
     }
   }
 
-  // The number of this group's output capsule, or the last one's where it does not exist.
-  __device__ __forceinline__ int existing(int output) const {
-    const int j = first_output_ + output, last = static_cast<int>(outputs()) - 1;
-    return j < last ? j : last;
-  }
-
+  // The weights of an output capsule of this group. Of one that does not exist they are whatever
+  // is there, and reach only what is not stored.
   __device__ __forceinline__ const float* columns_of(const float* stage, int output) const {
-    return stage + existing(output) * D;
+    return stage + (first_output_ + output) * D;
   }
 
   // Logits of this lane's input capsule and an output capsule, without the prior.
   __device__ __forceinline__ void agree(
       const float* stage, int output, float (&logits)[kRows]) const {
-    float v[kRows][kNear];
-    load_agreement(output, v);
 #pragma unroll
-    for (float& logit : logits) logit = 0;
-#pragma unroll 1
-    for (int k = 0; k < K; k += 2) {
-      float u[kRows][2], w[kNear], products[2][4] = {};
-      load_inputs(stage, k, u);
-      load_numbers(
-          columns_of(stage, output) + g_ / 2 * Place::kCapsule + (k + g_ % 2) * Place::kRow +
-              t_ * kNear,
-          w);
-      multiply_agreement(w, v, products);
+    for (int first = 0; first < kRows; first += kRowsAtOnce) {
+      float some[kRowsAtOnce] = {};
+      agree(stage, output, first, some);
 #pragma unroll
-      for (int row = 0; row < kRows; row++) {
-        const float* product = products[row / 2] + row % 2 * 2;
-        logits[row] += product[0] * u[row][0] + product[1] * u[row][1];
+      for (int row = 0; row < kRowsAtOnce; row++) {
+        logits[first + row] = some[row] * (EXACT ? 1 : kTruncated);
       }
     }
   }
 
-  // This lane's numbers of V of an output capsule.
-  __device__ __forceinline__ void load_agreement(int output, float (&v)[kRows][kNear]) const {
+  // The same of kRowsAtOnce samples, added to what is there.
+  __device__ __forceinline__ void agree(
+      const float* stage, int output, int first, float (&logits)[kRowsAtOnce]) const {
+    const float* columns =
+        columns_of(stage, output) + g_ / 2 * Place::kCapsule + g_ % 2 * Place::kRow + t_ * kNear;
+    float v[kRowsAtOnce][kNear];
+    load_agreement(output, first, v);
+#pragma unroll 1
+    for (int k = 0; k < K; k += 4) {
+      float u[kRowsAtOnce][4];
+      load_inputs(stage, k, first, u);
+#pragma unroll
+      for (int pair = 0; pair < 4; pair += 2) {
+        float w[kNear], products[kRowsAtOnce / 2][4] = {};
+        load_numbers(columns + (k + pair) * Place::kRow, w);
+        multiply_agreement(w, v, products);
+#pragma unroll
+        for (int row = 0; row < kRowsAtOnce; row++) {
+          const float* product = products[row / 2] + row % 2 * 2;
+          logits[row] += product[0] * u[row][pair] + product[1] * u[row][pair + 1];
+        }
+      }
+    }
+  }
+
+  // This lane's numbers of V of an output capsule, of its samples from row `first` on.
+  __device__ __forceinline__ void load_agreement(
+      int output, int first, float (&v)[kRowsAtOnce][kNear]) const {
     constexpr int kPiece = kNear < 4 ? kNear : 4;
 #pragma unroll
-    for (int row = 0; row < kRows; row++) {
+    for (int row = 0; row < kRowsAtOnce; row++) {
 #pragma unroll
       for (int near = 0; near < kNear; near += kPiece) {
         const int column = (first_output_ + output) * D + t_ * kNear + near;
-        const int at = Place::agreement_at(row_in_block() + 8 * row, column) + column % 4;
+        const int at = Place::agreement_at(row_in_block() + 8 * (first + row), column) + column % 4;
         float piece[kPiece];
         load_numbers(agreement() + at, piece);
 #pragma unroll
@@ -317,14 +335,15 @@ class WeightedSums {
     }
   }
 
-  // W V of two k of the four input capsules, for both halves of the samples.
+  // W V of two k of the four input capsules.
   __device__ __forceinline__ static void multiply_agreement(
-      const float (&w)[kNear], const float (&v)[kRows][kNear], float (&products)[2][4]) {
+      const float (&w)[kNear], const float (&v)[kRowsAtOnce][kNear],
+      float (&products)[kRowsAtOnce / 2][4]) {
 #pragma unroll
     for (int step = 0; step < kSteps; step++) {
       const float b[2] = {w[2 * step], w[2 * step + 1]};
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
+      for (int half = 0; half < kRowsAtOnce / 2; half++) {
         const auto& upper = v[2 * half];
         const auto& lower = v[2 * half + 1];
         const float a[4] = {
@@ -341,7 +360,7 @@ class WeightedSums {
 #pragma unroll 1
     for (int k = 0; k < K; k += 4) {
       float u[kRows][4];
-      load_inputs(stage, k, u);
+      load_inputs(stage, k, 0, u);
 #pragma unroll
       for (int pair = 0; pair < 4; pair += 2) {
         add_pair(columns + (k + pair) * Place::kRow, coefficients, u, pair, sums_[output]);
@@ -415,24 +434,33 @@ class WeightedSums {
     __syncthreads();
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
-      const float* c = logits_at(t_, existing(j)) + row_in_block();
+      const float* c = logits_at(t_, first_output_ + j) + row_in_block();
       const float coefficients[kRows] = {c[0], c[8], c[16], c[24]};
       add(stage, j, coefficients);
     }
   }
 
-  // In place, of one sample and input capsule.
+  // In place, of one sample and input capsule. Unrolled, so that loads and exponentials overlap.
   __device__ __forceinline__ void softmax_over_outputs(float* logits) const {
+    constexpr int kMost = Place::kColumns / D;
     const int count = static_cast<int>(outputs());
-    float largest = logits[0], sum = 0;
-    for (int j = 1; j < count; j++) largest = fmaxf(largest, logits[j * kPassSamples]);
-    for (int j = 0; j < count; j++) {
-      const float e = expf(logits[j * kPassSamples] - largest);
-      logits[j * kPassSamples] = e;
-      sum += e;
+    float numbers[kMost], largest = -INFINITY, sum = 0;
+#pragma unroll
+    for (int j = 0; j < kMost; j++) {
+      numbers[j] = j < count ? logits[j * kPassSamples] : -INFINITY;
+    }
+#pragma unroll
+    for (int j = 0; j < kMost; j++) largest = fmaxf(largest, numbers[j]);
+#pragma unroll
+    for (int j = 0; j < kMost; j++) {
+      numbers[j] = expf(numbers[j] - largest);
+      sum += numbers[j];
     }
     const float scale = 1 / sum;
-    for (int j = 0; j < count; j++) logits[j * kPassSamples] *= scale;
+#pragma unroll
+    for (int j = 0; j < kMost; j++) {
+      if (j < count) logits[j * kPassSamples] = numbers[j] * scale;
+    }
   }
 
   // Of a softmax over inputs so far: the largest logit and the total weight relative to it, of an
@@ -491,6 +519,7 @@ class WeightedSums {
   }
 
   __device__ __forceinline__ void store_sums() {
+    constexpr float kScale = EXACT ? 1 : kTruncated;
     const int64_t slice = blockIdx.y, vectors = p_.size.batch * outputs();
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
@@ -500,8 +529,9 @@ class WeightedSums {
         float near[kNear];
 #pragma unroll
         for (int step = 0; step < kSteps; step++) {
-          near[step] = sums_[j][row / 2][step][row % 2 * 2];
-          near[kSteps + step] = sums_[j][row / 2][step][row % 2 * 2 + 1];
+          const float* pair = sums_[j][row / 2][step] + row % 2 * 2;
+          near[step] = pair[0] * kScale;
+          near[kSteps + step] = pair[1] * kScale;
         }
         store_numbers(p_.partial + slice * vectors * D + vector_at(row, j), near);
         if (COUPLING == Coupling::kOverInputs && t_ == 0) {
@@ -526,7 +556,7 @@ constexpr int pass_threads(int64_t outputs, int outputs_of_group) {
 }
 
 template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
-__global__ void __launch_bounds__(kPassColumns<D>) weighted_sums_kernel(const PassProblem problem) {
+__global__ void __launch_bounds__(kPassThreads<D>) weighted_sums_kernel(const PassProblem problem) {
   WeightedSums<K, D, COUPLING, EXACT, STAGES>(problem).run();
 }
 

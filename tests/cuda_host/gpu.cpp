@@ -247,12 +247,11 @@ uint32_t to_bits(float value) {
 
 }  // namespace
 
-float to_tf32(float x) { return isnan(x) ? x : from_bits((to_bits(x) + 0x1000) & ~0x1fffu); }
+float upper_bits(float x) { return from_bits(to_bits(x) & ~0x1fffu); }
 
 void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
-  // Of TF32 numbers the GPU reads the upper 19 bits.
   float mine[6];
-  for (int n = 0; n < 6; n++) mine[n] = from_bits(to_bits(n < 4 ? a[n] : b[n - 4]) & ~0x1fffu);
+  for (int n = 0; n < 6; n++) mine[n] = upper_bits(n < 4 ? a[n] : b[n - 4]);
   const char (*slots)[gpu::kSlotBytes] = gpu::exchange("multiply_tf32", mine, sizeof mine);
   const auto of_lane = [&](int lane, int n) {
     float value;

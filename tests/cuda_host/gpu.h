@@ -89,7 +89,7 @@ inline void wait_for_warp() {
   gpu::exchange("wait_for_warp", &nothing, sizeof nothing);
 }
 
-float to_tf32(float x);
+float upper_bits(float x);
 void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]);
 
 inline void copy_async(void* shared, const void* source, bool exists) {

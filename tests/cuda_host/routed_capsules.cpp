@@ -83,6 +83,7 @@ EXPORT const char* route(
         gpu::Launch small = launch;
         small.blocks.x = static_cast<unsigned>(cuda::combine_blocks(size));
         small.threads.x = cuda::kCombineThreads;
+        small.shared_bytes = cuda::kCombineSharedBytes;
         gpu::run(small, [&] { cuda::combine_kernel<kDim>(combine); });
       });
     }
