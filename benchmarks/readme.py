@@ -38,8 +38,10 @@ PICTURE = "benchmarks/results/routing.png"
 CPU = "measured"
 GPU = "measured on a GPU"
 """What the comments around the parts say."""
-GPU_RESULTS = tuple(RESULTS.with_name(f"h100-{batch}.json") for batch in (32, 128, 512))
-"""Written by ``make gpu-race``, as ``float32-<batch>.json``."""
+GPU_RESULTS = tuple(
+    RESULTS.with_name(f"h100-{name}.json") for name in ("32", "128", "512", "128-bfloat16")
+)
+"""Written by ``make gpu-race``, as ``float32-<batch>.json`` and ``bfloat16-<batch>.json``."""
 MISSING = "-"
 
 COLUMNS = (
@@ -118,16 +120,18 @@ def _hardware_and_table(report: Report) -> list[str]:
         f"Measured on {report.machine}; {rates(report.machine)}. {first.iterations} iterations, "
         f"softmax over {first.softmax_over}, {first.dtype}{products}. Times are medians.",
         "",
-        *map(_table_line, (list(COLUMNS), separators, *map(_cells, rows))),
+        *map(_table_line, (list(COLUMNS), separators)),
+        *(_table_line(_cells(row, first.dtype)) for row in rows),
     ]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, usual_dtype: str) -> list[str]:
     ours, theirs = row.best(fastcaps=True), row.best(fastcaps=False)
+    dtype = f", {row.dtype}" if row.dtype != usual_dtype else ""
     source = f", {row.source}" if row.source != "random capsules" else ""
     best = f"{_time(theirs)} ({theirs.contestant})" if theirs else "none ran"
     return [
-        f"`{row.shape}`: B={row.size.batch}, {row.size}{source}",
+        f"`{row.shape}`: B={row.size.batch}, {row.size}{dtype}{source}",
         row.mode,
         _time(ours),
         best,

@@ -2,7 +2,7 @@
 
 A predicate returns ``None`` if its backend can run an operator on a tensor like this one and
 these sizes (``D_in``, ``N_out``, ``D_out``, as far as the operator has them), else the reason
-why not, as a sentence. ``backend=None`` takes the first of :data:`AUTOMATIC` that can.
+why not, as a sentence. ``backend=None`` takes the first of :data:`BACKENDS` that can.
 A backend named by the caller, or by the environment variable ``FASTCAPS_BACKEND`` (read
 when fastcaps is imported), must run or raises :class:`BackendError`.
 """
@@ -80,9 +80,6 @@ BACKENDS: dict[str, Predicate] = {
     "reference": can_run_reference,
 }
 
-AUTOMATIC = ("triton", "cpu", "reference")
-"""What the automatic choice is made of; no GPU has run the CUDA C++ kernels yet."""
-
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
@@ -115,7 +112,7 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor, **sizes: 
     if named is None:
         return next(
             name
-            for name in AUTOMATIC
+            for name in BACKENDS
             if (name != "triton" or tensor.is_cuda)
             and not BACKENDS[name](operator, tensor, **sizes)
         )
