@@ -34,7 +34,7 @@ struct PassProblem {
   float even;              // the coefficient where all are equal
   // Input capsules per partial sum, a multiple of kPassInputs. Not many: tensor cores truncate what
   // they add up.
-  int64_t slice;
+  int slice;
   float* partial;  // [slices][B][J][D], written
   float* largest;  // [slices][B][J], over inputs, written
   float* total;    // [slices][B][J], over inputs, written
@@ -71,10 +71,14 @@ struct PassShared {
     return (sample * kPassInputs * kPieces + piece) * 4;
   }
 
-  // Where the piece of four numbers of V lies that has a column of one sample.
-  __device__ static int agreement_at(int sample, int column) {
-    constexpr int kApart = D == 32 ? 1 : D == 16 ? 4 : 2, kRows = D == 8 ? 4 : 2;
-    return sample * kColumns + ((column / 4) ^ (sample % kRows * kApart)) * 4;
+  // Where V of two samples lies, of rows 8 apart in a matrix of 16: the four numbers that a product
+  // takes from them, of columns `2 * pair` and the next, as (first, second, first, second).
+  __device__ static int agreement_at(int rows, int pair) {
+    const int odd = rows % 2;
+    const int place = D == 32   ? pair ^ pair / 8 % 2 ^ odd * 2
+                      : D == 16 ? pair ^ odd
+                                : pair ^ odd * 4;
+    return rows * 2 * kColumns + place * 4;
   }
 
   // The stages come first, then what a coupling needs.
@@ -139,7 +143,7 @@ __device__ __forceinline__ void store_numbers(float* target, const float (&value
 template <int D>
 constexpr int kOutputsOfGroup = D == 8 ? 4 : 2;
 
-// Of a block, at most.
+// Threads of a block, whatever the number of output capsules.
 template <int D>
 constexpr int kPassThreads = kPassColumns<D> / D / kOutputsOfGroup<D> * kPassThreadsPerGroup;
 
@@ -156,27 +160,27 @@ class WeightedSums {
         first_output_(static_cast<int>(threadIdx.x) / kPassThreadsPerGroup * kOutputs) {}
 
   __device__ __forceinline__ void run() {
-    const int64_t first = static_cast<int64_t>(blockIdx.y) * p_.slice;
-    const int64_t left = p_.size.inputs - first;
-    const int64_t end = first + (left < p_.slice ? left : p_.slice);
-    if constexpr (COUPLING != Coupling::kUniform) fetch_agreement();
+    const int first = static_cast<int>(blockIdx.y) * p_.slice;
+    const int left = static_cast<int>(p_.size.inputs) - first;
+    const int end = first + (left < p_.slice ? left : p_.slice);
     if constexpr (COUPLING == Coupling::kOverInputs) start_softmax();
 #pragma unroll
     for (int stage = 0; stage < STAGES - 1; stage++) {
       fetch(first + stage * kPassInputs, end, stage);
     }
+    if constexpr (COUPLING != Coupling::kUniform) store_agreement();
     int stage = 0;
-    for (int64_t i = first; i < end; i += kPassInputs) {
+    for (int i = first; i < end; i += kPassInputs) {
       wait_for_copies<STAGES - 2>();
       __syncthreads();  // the weights of i are there, and those before are not needed any more
       fetch(i + (STAGES - 1) * kPassInputs, end, stage == 0 ? STAGES - 1 : stage - 1);
       const float* staged = shared_numbers() + stage * Place::kStage;
       if constexpr (COUPLING == Coupling::kUniform) {
-        add_uniform(staged, i + t_ < end);
+        if (has_outputs()) add_uniform(staged, i + t_ < end);
       } else if constexpr (COUPLING == Coupling::kOverOutputs) {
         couple_outputs(staged, i);
       } else {
-        couple_inputs(staged, i + t_, i + t_ < end);
+        if (has_outputs()) couple_inputs(staged, i + t_, i + t_ < end);
       }
       stage = stage + 1 == STAGES ? 0 : stage + 1;
     }
@@ -185,14 +189,16 @@ class WeightedSums {
 
  private:
   typedef PassShared<K, D> Place;
+  static constexpr int kThreads = kPassThreads<D>;
+  static constexpr int kPieces = Place::kColumns / 4;  // of four numbers in a row of the weight
   static constexpr int kOutputs = kOutputsOfGroup<D>;
   static constexpr int kNear = D / 4;   // neighbouring d of a lane
   static constexpr int kSteps = D / 8;  // of a product over d; matrices of 8 d in one over (i, k)
   static constexpr int kRows = 4;       // samples g, g + 8, g + 16, g + 24 of the warp
   // Of which agreements are found at a time: as many as registers hold V of.
-  static constexpr int kRowsAtOnce =
-      D == 32 && (EXACT || COUPLING == Coupling::kOverInputs) ? 2 : kRows;
-  static constexpr float kLeast = -3.4028235e38f;  // unlike -inf it can be subtracted
+  static constexpr int kRowsAtOnce = D == 32 ? 2 : kRows;
+  static constexpr int kLoopsAtOnce = D == 32 ? 1 : K / 4;  // over k
+  static constexpr float kLeast = -3.4028235e38f;           // unlike -inf it can be subtracted
 
   // The first sample of the block, and which of its samples is this lane's first.
   __device__ __forceinline__ static int64_t first_sample() {
@@ -205,22 +211,37 @@ class WeightedSums {
     return first_sample() + row_in_block() + 8 * row;
   }
   __device__ __forceinline__ bool has_sample(int row) const { return sample(row) < p_.size.batch; }
-  __device__ __forceinline__ int64_t outputs() const { return p_.size.outputs; }
+  __device__ __forceinline__ int outputs() const { return static_cast<int>(p_.size.outputs); }
+  __device__ __forceinline__ bool has_outputs() const { return first_output_ < outputs(); }
 
-  // Offset of this lane's numbers of a sample's output capsule in [B][J][D].
+  // The number of a sample's output capsule in [B][J].
   __device__ __forceinline__ int64_t vector_at(int row, int output) const {
-    return (sample(row) * outputs() + first_output_ + output) * D + t_ * kNear;
+    return sample(row) * outputs() + first_output_ + output;
   }
 
-  // V of this block's samples; it arrives with the first weights.
-  __device__ __forceinline__ void fetch_agreement() const {
-    const int columns = static_cast<int>(outputs()) * D, pieces = columns / 4;
-    for (int n = threadIdx.x; n < kPassSamples * pieces; n += blockDim.x) {
-      const int sample = n / pieces, column = n % pieces * 4;
-      const bool exists = p_.agreement && first_sample() + sample < p_.size.batch;
-      copy_async(
-          agreement() + Place::agreement_at(sample, column),
-          p_.agreement + (exists ? (first_sample() + sample) * columns + column : 0), exists);
+  // V of this block's samples, to shared memory.
+  __device__ __forceinline__ void store_agreement() const {
+    const int columns = outputs() * D;
+#pragma unroll 4
+    for (int n = threadIdx.x; n < kPassSamples / 2 * kPieces; n += kThreads) {
+      const int rows = n / kPieces, column = n % kPieces * 4;
+      if (column >= columns) continue;
+      float first[4] = {}, second[4] = {};
+      load_vector(rows / 8 * 16 + rows % 8, column, first);
+      load_vector(rows / 8 * 16 + rows % 8 + 8, column, second);
+#pragma unroll
+      for (int m = 0; m < 4; m += 2) {
+        const float pair[4] = {first[m], second[m], first[m + 1], second[m + 1]};
+        store_numbers(agreement() + Place::agreement_at(rows, (column + m) / 2), pair);
+      }
+    }
+  }
+
+  // Four numbers of V of a sample of this block, if there are any.
+  __device__ __forceinline__ void load_vector(int row, int column, float (&v)[4]) const {
+    const int64_t sample = first_sample() + row;
+    if (p_.agreement && sample < p_.size.batch) {
+      load_numbers(p_.agreement + sample * outputs() * D + column, v);
     }
   }
 
@@ -230,7 +251,7 @@ class WeightedSums {
 
   // Starts to copy input capsules i to i + 4 and their weights, if there are any; those from `end`
   // on become 0. A group of copies either way.
-  __device__ __forceinline__ void fetch(int64_t i, int64_t end, int stage) const {
+  __device__ __forceinline__ void fetch(int i, int end, int stage) const {
     float* target = shared_numbers() + stage * Place::kStage;
     if (i < end) {
       fetch_weights(i, end, target);
@@ -239,25 +260,33 @@ class WeightedSums {
     commit_copies();
   }
 
-  __device__ __forceinline__ void fetch_inputs(int64_t i, int64_t end, float* target) const {
-    constexpr int kPieces = K / 4;
-    for (int n = threadIdx.x; n < kPassSamples * kPassInputs * kPieces; n += blockDim.x) {
-      const int sample = n / (kPassInputs * kPieces), capsule = n / kPieces % kPassInputs;
-      const int k = n % kPieces * 4;
+  __device__ __forceinline__ void fetch_inputs(int i, int end, float* target) const {
+    constexpr int kPiecesOfInput = K / 4;
+#pragma unroll 1
+    for (int n = threadIdx.x; n < kPassSamples * kPassInputs * kPiecesOfInput; n += kThreads) {
+      const int sample = n / (kPassInputs * kPiecesOfInput);
+      const int capsule = n / kPiecesOfInput % kPassInputs, k = n % kPiecesOfInput * 4;
       const bool exists = first_sample() + sample < p_.size.batch && i + capsule < end;
       const int64_t at = ((first_sample() + sample) * p_.size.inputs + i + capsule) * K + k;
-      copy_async(target + Place::input_at(sample, capsule, k), p_.u + (exists ? at : 0), exists);
+      copy_async(target + Place::input_at(sample, capsule, k), p_.u + at, exists);
     }
   }
 
-  __device__ __forceinline__ void fetch_weights(int64_t i, int64_t end, float* target) const {
-    const int columns = static_cast<int>(outputs()) * D, pieces = columns / 4;
-    for (int n = threadIdx.x; n < kPassInputs * K * pieces; n += blockDim.x) {
-      const int row = n / pieces, column = n % pieces * 4, capsule = row / K;
-      const bool exists = i + capsule < end;
-      const float* source = p_.weight + (exists ? (i * K + row) * columns + column : 0);
-      float* place = target + capsule * Place::kCapsule + row % K * Place::kRow + column;
-      copy_async(place, source, exists);
+  // A thread copies the same columns of some rows. Where there is no input capsule it reads none.
+  __device__ __forceinline__ void fetch_weights(int i, int end, float* target) const {
+    constexpr int kRowsOfThreads = kThreads / kPieces;
+    static_assert(kThreads % kPieces == 0 && K % kRowsOfThreads == 0);
+    const int columns = outputs() * D;
+    const int column = static_cast<int>(threadIdx.x) % kPieces * 4;
+    const int first = static_cast<int>(threadIdx.x) / kPieces;
+    if (column >= columns) return;
+    const float* source = p_.weight + (int64_t{i} * K + first) * columns + column;
+    target += first * Place::kRow + column;
+#pragma unroll
+    for (int row = 0; row < kPassInputs * K; row += kRowsOfThreads) {
+      copy_async(
+          target + row / K * Place::kCapsule + row % K * Place::kRow, source, i + row / K < end);
+      source += kRowsOfThreads * columns;
     }
   }
 
@@ -297,9 +326,9 @@ class WeightedSums {
       const float* stage, int output, int first, float (&logits)[kRowsAtOnce]) const {
     const float* columns =
         columns_of(stage, output) + g_ / 2 * Place::kCapsule + g_ % 2 * Place::kRow + t_ * kNear;
-    float v[kRowsAtOnce][kNear];
+    float v[kSteps][kRowsAtOnce / 2][4];
     load_agreement(output, first, v);
-#pragma unroll 1
+#pragma unroll kLoopsAtOnce
     for (int k = 0; k < K; k += 4) {
       float u[kRowsAtOnce][4];
       load_inputs(stage, k, first, u);
@@ -307,7 +336,14 @@ class WeightedSums {
       for (int pair = 0; pair < 4; pair += 2) {
         float w[kNear], products[kRowsAtOnce / 2][4] = {};
         load_numbers(columns + (k + pair) * Place::kRow, w);
-        multiply_agreement(w, v, products);
+#pragma unroll
+        for (int step = 0; step < kSteps; step++) {
+          const float b[2] = {w[2 * step], w[2 * step + 1]};
+#pragma unroll
+          for (int half = 0; half < kRowsAtOnce / 2; half++) {
+            multiply<EXACT>(products[half], v[step][half], b);
+          }
+        }
 #pragma unroll
         for (int row = 0; row < kRowsAtOnce; row++) {
           const float* product = products[row / 2] + row % 2 * 2;
@@ -317,38 +353,17 @@ class WeightedSums {
     }
   }
 
-  // This lane's numbers of V of an output capsule, of its samples from row `first` on.
+  // V of an output capsule as this lane multiplies it, of its samples from row `first` on.
   __device__ __forceinline__ void load_agreement(
-      int output, int first, float (&v)[kRowsAtOnce][kNear]) const {
-    constexpr int kPiece = kNear < 4 ? kNear : 4;
+      int output, int first, float (&v)[kSteps][kRowsAtOnce / 2][4]) const {
+    const int warp = static_cast<int>(threadIdx.x) / 32 % 2;
+    const int pair = ((first_output_ + output) * D + t_ * kNear) / 2;
 #pragma unroll
-    for (int row = 0; row < kRowsAtOnce; row++) {
+    for (int half = 0; half < kRowsAtOnce / 2; half++) {
+      const int rows = (2 * warp + first / 2 + half) * 8 + g_;
 #pragma unroll
-      for (int near = 0; near < kNear; near += kPiece) {
-        const int column = (first_output_ + output) * D + t_ * kNear + near;
-        const int at = Place::agreement_at(row_in_block() + 8 * (first + row), column) + column % 4;
-        float piece[kPiece];
-        load_numbers(agreement() + at, piece);
-#pragma unroll
-        for (int n = 0; n < kPiece; n++) v[row][near + n] = piece[n];
-      }
-    }
-  }
-
-  // W V of two k of the four input capsules.
-  __device__ __forceinline__ static void multiply_agreement(
-      const float (&w)[kNear], const float (&v)[kRowsAtOnce][kNear],
-      float (&products)[kRowsAtOnce / 2][4]) {
-#pragma unroll
-    for (int step = 0; step < kSteps; step++) {
-      const float b[2] = {w[2 * step], w[2 * step + 1]};
-#pragma unroll
-      for (int half = 0; half < kRowsAtOnce / 2; half++) {
-        const auto& upper = v[2 * half];
-        const auto& lower = v[2 * half + 1];
-        const float a[4] = {
-            upper[2 * step], lower[2 * step], upper[2 * step + 1], lower[2 * step + 1]};
-        multiply<EXACT>(products[half], a, b);
+      for (int step = 0; step < kSteps; step++) {
+        load_numbers(agreement() + Place::agreement_at(rows, pair + step), v[step][half]);
       }
     }
   }
@@ -356,7 +371,7 @@ class WeightedSums {
   // s of an output capsule += sum over the four input capsules of c u W.
   __device__ __forceinline__ void add(
       const float* stage, int output, const float (&coefficients)[kRows]) {
-    const float* columns = columns_of(stage, output) + t_ * Place::kCapsule + g_ * kSteps;
+    const float* columns = columns_of(stage, output) + t_ * Place::kCapsule + g_;
 #pragma unroll 1
     for (int k = 0; k < K; k += 4) {
       float u[kRows][4];
@@ -372,9 +387,6 @@ class WeightedSums {
   __device__ __forceinline__ void add_pair(
       const float* row, const float (&c)[kRows], const float (&u)[kRows][4], int pair,
       float (&sums)[2][kSteps][4]) const {
-    float even[kSteps], odd[kSteps];
-    load_row(row, even);
-    load_row(row + Place::kRow, odd);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       const int upper = 2 * half, lower = upper + 1;
@@ -383,17 +395,9 @@ class WeightedSums {
           c[lower] * u[lower][pair + 1]};
 #pragma unroll
       for (int step = 0; step < kSteps; step++) {
-        const float b[2] = {even[step], odd[step]};
+        const float b[2] = {row[8 * step], row[8 * step + Place::kRow]};
         multiply<EXACT>(sums[half][step], a, b);
       }
-    }
-  }
-
-  __device__ __forceinline__ static void load_row(const float* source, float (&values)[kSteps]) {
-    if constexpr (kSteps == 1) {
-      values[0] = *source;
-    } else {
-      load_numbers(source, values);
     }
   }
 
@@ -404,10 +408,10 @@ class WeightedSums {
     for (int j = 0; j < kOutputs; j++) add(stage, j, coefficients);
   }
 
-  __device__ __forceinline__ float prior(int64_t i, int output) const {
-    const int64_t j = first_output_ + output;
+  __device__ __forceinline__ float prior(int i, int output) const {
+    const int j = first_output_ + output;
     if (!p_.prior || i >= p_.size.inputs || j >= outputs()) return 0;
-    return p_.prior[i * outputs() + j];
+    return p_.prior[int64_t{i} * outputs() + j];
   }
 
   // Of the samples of this block, in shared memory: [kPassInputs][J][kPassSamples].
@@ -416,22 +420,23 @@ class WeightedSums {
            output * kPassSamples;
   }
 
-  __device__ __forceinline__ void couple_outputs(const float* stage, int64_t i) {
+  __device__ __forceinline__ void couple_outputs(const float* stage, int i) {
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
+      if (first_output_ + j >= outputs()) continue;
       float logits[kRows];
       agree(stage, j, logits);
-      if (first_output_ + j >= outputs()) continue;
       float* target = logits_at(t_, first_output_ + j) + row_in_block();
       const float shift = prior(i + t_, j);
 #pragma unroll
       for (int row = 0; row < kRows; row++) target[8 * row] = logits[row] + shift;
     }
     __syncthreads();
-    for (int n = threadIdx.x; n < kPassInputs * kPassSamples; n += blockDim.x) {
+    for (int n = threadIdx.x; n < kPassInputs * kPassSamples; n += kThreads) {
       softmax_over_outputs(logits_at(n / kPassSamples, 0) + n % kPassSamples);
     }
     __syncthreads();
+    if (!has_outputs()) return;
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
       const float* c = logits_at(t_, first_output_ + j) + row_in_block();
@@ -443,7 +448,7 @@ class WeightedSums {
   // In place, of one sample and input capsule. Unrolled, so that loads and exponentials overlap.
   __device__ __forceinline__ void softmax_over_outputs(float* logits) const {
     constexpr int kMost = Place::kColumns / D;
-    const int count = static_cast<int>(outputs());
+    const int count = outputs();
     float numbers[kMost], largest = -INFINITY, sum = 0;
 #pragma unroll
     for (int j = 0; j < kMost; j++) {
@@ -484,7 +489,7 @@ class WeightedSums {
   }
 
   // Sums and their total weight are relative to the largest logit so far.
-  __device__ __forceinline__ void couple_inputs(const float* stage, int64_t i, bool exists) {
+  __device__ __forceinline__ void couple_inputs(const float* stage, int i, bool exists) {
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
       float numbers[kRows];  // logits, then coefficients
@@ -520,24 +525,22 @@ class WeightedSums {
 
   __device__ __forceinline__ void store_sums() {
     constexpr float kScale = EXACT ? 1 : kTruncated;
-    const int64_t slice = blockIdx.y, vectors = p_.size.batch * outputs();
+    const int64_t first = blockIdx.y * p_.size.batch * outputs();
 #pragma unroll
     for (int j = 0; j < kOutputs; j++) {
 #pragma unroll
       for (int row = 0; row < kRows; row++) {
         if (!has_sample(row) || first_output_ + j >= outputs()) continue;
-        float near[kNear];
+        const int64_t vector = first + vector_at(row, j);
 #pragma unroll
         for (int step = 0; step < kSteps; step++) {
-          const float* pair = sums_[j][row / 2][step] + row % 2 * 2;
-          near[step] = pair[0] * kScale;
-          near[kSteps + step] = pair[1] * kScale;
+          const float* sums = sums_[j][row / 2][step] + row % 2 * 2;
+          const float pair[2] = {sums[0] * kScale, sums[1] * kScale};
+          store_numbers(p_.partial + vector * D + 8 * step + 2 * t_, pair);
         }
-        store_numbers(p_.partial + slice * vectors * D + vector_at(row, j), near);
         if (COUPLING == Coupling::kOverInputs && t_ == 0) {
-          const int64_t at = slice * vectors + sample(row) * outputs() + first_output_ + j;
-          p_.largest[at] = *largest_at(j, row);
-          p_.total[at] = *total_at(j, row);
+          p_.largest[vector] = *largest_at(j, row);
+          p_.total[vector] = *total_at(j, row);
         }
       }
     }
@@ -548,12 +551,6 @@ class WeightedSums {
   const int first_output_;
   float sums_[kOutputs][2][kSteps][4] = {};
 };
-
-// Threads of a block for this many output capsules.
-constexpr int pass_threads(int64_t outputs, int outputs_of_group) {
-  return static_cast<int>((outputs + outputs_of_group - 1) / outputs_of_group) *
-         kPassThreadsPerGroup;
-}
 
 template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
 __global__ void __launch_bounds__(kPassThreads<D>) weighted_sums_kernel(const PassProblem problem) {

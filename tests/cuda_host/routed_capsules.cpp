@@ -29,7 +29,7 @@ void run_pass(gpu::Launch launch, const cuda::PassProblem& problem, Coupling cou
   const fastcaps::Sizes& size = problem.size;
   launch.blocks.x = static_cast<unsigned>(fastcaps::divide_up(size.batch, cuda::kPassSamples));
   launch.blocks.y = static_cast<unsigned>(fastcaps::divide_up(size.inputs, problem.slice));
-  launch.threads.x = cuda::pass_threads(size.outputs, cuda::kOutputsOfGroup<D>);
+  launch.threads.x = cuda::kPassThreads<D>;
   launch.shared_bytes = cuda::PassShared<8, D>::bytes(kStages, coupling);
   gpu::run(launch, [&] {
     if (coupling == Coupling::kUniform) {
@@ -58,8 +58,16 @@ EXPORT const char* route(
     for (int64_t t = 0; t < iterations; t++) {
       const bool uniform = t == 0 && !prior;
       const float even = 1.0f / static_cast<float>(over_inputs ? inputs : outputs);
-      const cuda::PassProblem pass{size, u,     weight,  prior,   t == 0 ? nullptr : agreement,
-                                   even, slice, partial, largest, total};
+      const cuda::PassProblem pass{size,
+                                   u,
+                                   weight,
+                                   prior,
+                                   t == 0 ? nullptr : agreement,
+                                   even,
+                                   static_cast<int>(slice),
+                                   partial,
+                                   largest,
+                                   total};
       const Coupling coupling = uniform       ? Coupling::kUniform
                                 : over_inputs ? Coupling::kOverInputs
                                               : Coupling::kOverOutputs;
