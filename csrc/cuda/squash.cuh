@@ -19,6 +19,21 @@ __device__ __forceinline__ T squash_factor(T inverse_scale, T n) {
   return sqrt(n) / (inverse_scale * inverse_scale + n) * inverse_scale;
 }
 
+// With x = s / scale, its gradient times grad is of_grad grad + of_x x.
+template <class T>
+struct SquashGradient {
+  T of_grad, of_x;
+
+  // Along x, not along s: its coefficient cannot underflow.
+  __device__ __forceinline__ SquashGradient(const SquashedLength<T>& length, T x_dot_grad) {
+    const T inverse = length.inverse_scale, n = length.n, root = sqrt(n);
+    const T denominator = inverse * inverse + n;
+    const T ratio = (inverse * inverse - n) / (denominator * denominator);
+    of_grad = squash_factor(inverse, n);
+    of_x = root == 0 ? 0 : ratio * (x_dot_grad / root) * inverse;
+  }
+};
+
 template <class S, int COUNT, bool HELD>
 __device__ __forceinline__ SquashedLength<Compute<S>> squashed_length(
     const Row<S, COUNT, HELD>& s, int lanes) {
@@ -65,7 +80,7 @@ __global__ void __launch_bounds__(RowLaunch::kThreads) squash_gradient_kernel(
   const RowShare share(rows, dim, COUNT, bits);
   const Row<S, COUNT, HELD> row(share, s), grad(share, grad_v);
   const SquashedLength<T> length = squashed_length(row, share.lanes);
-  const T inverse = length.inverse_scale, n = length.n, root = sqrt(n);
+  const T inverse = length.inverse_scale;
   T dot = 0;
   row.each([&](const T(&values)[COUNT], int64_t chunk) {
     T room[COUNT];
@@ -73,18 +88,13 @@ __global__ void __launch_bounds__(RowLaunch::kThreads) squash_gradient_kernel(
 #pragma unroll
     for (int m = 0; m < COUNT; m++) dot += values[m] * inverse * incoming[m];
   });
-  dot = sum_of_row(dot, share.lanes);
-  const T denominator = inverse * inverse + n;
-  // Along x = s / scale, not along s: its coefficient cannot underflow.
-  const T ratio = (inverse * inverse - n) / (denominator * denominator);
-  const T along = root == 0 ? 0 : ratio * (dot / root) * inverse;
-  const T factor = squash_factor(inverse, n);
+  const SquashGradient<T> factors(length, sum_of_row(dot, share.lanes));
   row.each([&](const T(&values)[COUNT], int64_t chunk) {
     T room[COUNT], outgoing[COUNT];
     const T(&incoming)[COUNT] = grad.at(chunk, room);
 #pragma unroll
     for (int m = 0; m < COUNT; m++) {
-      outgoing[m] = factor * incoming[m] + along * (values[m] * inverse);
+      outgoing[m] = factors.of_grad * incoming[m] + factors.of_x * (values[m] * inverse);
     }
     store_chunk<S, COUNT>(share, chunk, outgoing, grad_s);
   });

@@ -89,8 +89,8 @@ EXPORT const char* route(
             t == iterations - 1 ? v : nullptr,
             t == 0};
         gpu::Launch small = launch;
-        small.blocks.x = static_cast<unsigned>(cuda::combine_blocks(size));
-        small.threads.x = cuda::kCombineThreads;
+        small.blocks.x = static_cast<unsigned>(cuda::vector_blocks(size));
+        small.threads.x = cuda::kVectorThreads;
         small.shared_bytes = cuda::kCombineSharedBytes;
         gpu::run(small, [&] { cuda::combine_kernel<kDim>(combine); });
       });
