@@ -57,6 +57,8 @@ FLAGS = ("-std=c++17", "-O3", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DUS
 INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", re.M)
 TENSOR_CORES = ("HMMA", "HGMMA", "UTCHMMA")
 GLOBAL_MEMORY = ("LDG", "STG", "LDGSTS")
+COUPLINGS = ("uniform", "over outputs", "over inputs")
+"""The enumerators of ``Coupling``, whose numbers are in the names of kernels."""
 WIDTH = re.compile(r"\.(U8|U16|64|128)\b")
 
 
@@ -141,8 +143,10 @@ def compile_source(source: Path, architecture: str) -> Iterator[Kernel]:
 def _readable(symbol: str) -> str:
     """A kernel's name in C++, without its namespace and parameters."""
     output = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout
-    name = output.strip().replace("fastcaps::cuda::", "").replace("fastcaps::", "")
-    return name.removeprefix("void ").partition("(")[0]
+    name = output.strip().removeprefix("void ").rpartition("(")[0]
+    for part in ("fastcaps::cuda::", "fastcaps::", "(anonymous namespace)::"):
+        name = name.replace(part, "")
+    return re.sub(r"\(Coupling\)(\d)", lambda found: COUPLINGS[int(found[1])], name)
 
 
 def _count(instructions: Counter[str], names: Iterable[str]) -> int:

@@ -4,7 +4,8 @@ A predicate returns ``None`` if its backend can run an operator on a tensor like
 these sizes (``D_in``, ``N_out``, ``D_out``, as far as the operator has them), else the reason
 why not, as a sentence. ``backend=None`` takes the first of :data:`BACKENDS` that can.
 A backend named by the caller, or by the environment variable ``FASTCAPS_BACKEND`` (read
-when fastcaps is imported), must run or raises :class:`BackendError`.
+when fastcaps is imported), must run or raises :class:`BackendError`. Those of :data:`BY_NAME` run
+only so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +32,8 @@ class BackendError(RuntimeError):
 Predicate = Callable[..., str | None]
 TRITON_INSTALLED = find_spec("triton") is not None
 AMPERE = (8, 0)
+FUSED_SHARED_MEMORY = {16: 129, 32: 222}
+"""KiB that a block of the fused CUDA kernels takes, at most, for each D_out that they hold."""
 TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -40,7 +44,27 @@ def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     reason = _why_not_compiled(operator, "CUDA")
     if reason is None and not torch.compiler.is_compiling():
         reason = _why_no_machine_code(tensor.device)
+    if reason is None and operator == "routed_capsules":
+        reason = _why_not_fused(tensor, **sizes)
     return reason
+
+
+def _why_not_fused(tensor: Tensor, *, D_in: int = 8, N_out: int = 1, D_out: int = 16) -> str | None:
+    """None if the fused CUDA kernels hold these sizes, else what would fit."""
+    if tensor.dtype != torch.float32:
+        return f"it computes in float32, and this tensor is {tensor.dtype}"
+    if D_in != 8 or N_out > 12 or D_out not in FUSED_SHARED_MEMORY:
+        return (
+            "it holds D_in = 8, N_out <= 12 and D_out = 16 or 32, "
+            f"got D_in = {D_in}, N_out = {N_out} and D_out = {D_out}"
+        )
+    needed, granted = FUSED_SHARED_MEMORY[D_out], _shared_memory(tensor)
+    if granted < needed:
+        return (
+            f"D_out = {D_out} needs {needed} KiB of shared memory, and this GPU grants "
+            f"{granted} KiB to a block"
+        )
+    return None
 
 
 def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
@@ -80,6 +104,10 @@ BACKENDS: dict[str, Predicate] = {
     "reference": can_run_reference,
 }
 
+BY_NAME = frozenset({("cuda", "routed_capsules")})
+"""Backends and operators that the automatic choice leaves out: on an H100 the forward pass was
+right, and in float32 faster than Triton's, but no GPU has run the gradients yet."""
+
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
@@ -114,6 +142,7 @@ def choose_backend(backend: str | None, operator: str, tensor: Tensor, **sizes: 
             name
             for name in BACKENDS
             if (name != "triton" or tensor.is_cuda)
+            and (name, operator) not in BY_NAME
             and not BACKENDS[name](operator, tensor, **sizes)
         )
     reason = why_not(named, operator, tensor, origin=origin, **sizes)
@@ -127,6 +156,15 @@ def _capability(tensor: Tensor) -> tuple[int, int]:
     if torch.compiler.is_compiling():
         return AMPERE
     return torch.cuda.get_device_capability(tensor.device)
+
+
+def _shared_memory(tensor: Tensor) -> int:
+    """KiB that the tensor's GPU grants to a block; a compiler is told what suffices."""
+    if torch.compiler.is_compiling():
+        return max(FUSED_SHARED_MEMORY.values())
+    properties: Any = torch.cuda.get_device_properties(tensor.device)  # not all typed in torch
+    granted: int = properties.shared_memory_per_block_optin
+    return granted // 1024
 
 
 @cache

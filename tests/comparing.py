@@ -52,9 +52,11 @@ def option_name(options: Mapping[str, Any]) -> str:
     return f"{options['softmax_over']}-{options['iterations']}{detached}"
 
 
-def require(backend: str, operator: str, device: torch.device, dtype: torch.dtype) -> None:
-    """Skip the test where ``backend`` has no kernel for this dtype, with its reason."""
-    reason = why_not(backend, operator, torch.empty(1, device=device, dtype=dtype))
+def require(
+    backend: str, operator: str, device: torch.device, dtype: torch.dtype, **sizes: int
+) -> None:
+    """Skip the test where ``backend`` has no kernel for this dtype and sizes, with its reason."""
+    reason = why_not(backend, operator, torch.empty(1, device=device, dtype=dtype), **sizes)
     if reason is not None:
         pytest.skip(f"{backend}: {reason}")
 

@@ -173,10 +173,11 @@ class WeightedSums {
   // V of this block's samples, to shared memory.
   __device__ __forceinline__ void store_agreement() const {
     const int columns = outputs() * D;
+    const int column = static_cast<int>(threadIdx.x) % kPieces * 4;
+    if (column >= columns) return;
 #pragma unroll 4
-    for (int n = threadIdx.x; n < kPassSamples / 2 * kPieces; n += kThreads) {
-      const int rows = n / kPieces, column = n % kPieces * 4;
-      if (column >= columns) continue;
+    for (int rows = static_cast<int>(threadIdx.x) / kPieces; rows < kPassSamples / 2;
+         rows += kThreads / kPieces) {
       float first[4] = {}, second[4] = {};
       load_vector(rows / 8 * 16 + rows % 8, column, first);
       load_vector(rows / 8 * 16 + rows % 8 + 8, column, second);
@@ -449,7 +450,9 @@ class WeightedSums {
 #pragma unroll
       for (int row = 0; row < kRows; row++) {
         const float logit = exists ? numbers[row] + shift : -INFINITY;
-        const float before = *largest_at(j, row);
+        float* const known_largest = largest_at(j, row);
+        float* const known_total = known_largest + Place::kLogits;
+        const float before = *known_largest;
         float largest = fmaxf(before, logit);
         largest = fmaxf(largest, lane_xor(largest, 1));
         largest = fmaxf(largest, lane_xor(largest, 2));
@@ -458,8 +461,8 @@ class WeightedSums {
         added += lane_xor(added, 2);
         wait_for_warp();  // all four lanes have read what this one writes
         if (t_ == 0) {
-          *largest_at(j, row) = largest;
-          *total_at(j, row) = *total_at(j, row) * decay + added;
+          *known_largest = largest;
+          *known_total = *known_total * decay + added;
         }
         wait_for_warp();
         numbers[row] = c;

@@ -1,0 +1,112 @@
+"""The fused layer by the CUDA kernels, on a GPU; tests/cuda_host/ runs them without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import fastcaps
+from fastcaps.backends import BackendError, choose_backend, why_not
+from tests.comparing import (
+    ROUTING_OPTIONS,
+    Shape,
+    assert_agrees,
+    assert_same_bits,
+    call,
+    capsules,
+    evaluate,
+    option_name,
+)
+
+OPERATOR = "routed_capsules"
+SOFTMAX_OVER = pytest.mark.parametrize("softmax_over", ["outputs", "inputs"])
+SMALL: Shape = (3, 37, 8, 5, 16)
+SHAPES: tuple[Shape, ...] = (
+    SMALL,
+    (1, 1, 8, 1, 16),
+    (33, 130, 8, 12, 16),
+    (67, 37, 8, 12, 32),
+    (200, 70, 8, 7, 32),
+)
+
+
+@pytest.fixture
+def gpu(device: torch.device) -> torch.device:
+    """The device, where the fused CUDA kernels can run on it."""
+    reason = why_not("cuda", OPERATOR, torch.empty(1, device=device), D_out=32)
+    if reason is not None:
+        pytest.skip(f"cuda: {reason}")
+    return device
+
+
+@pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
+@pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_agrees_with_the_reference(
+    gpu: torch.device, shape: Shape, options: dict[str, Any], parameters: bool
+) -> None:
+    inputs = capsules(shape, bias=parameters, prior=parameters, device=gpu)
+    assert_agrees(OPERATOR, "cuda", inputs, **options)
+
+
+@SOFTMAX_OVER
+def test_strided_and_misaligned_inputs(gpu: torch.device, softmax_over: str) -> None:
+    inputs = capsules(SMALL, bias=True, prior=True, device=gpu)
+    moved = {}
+    for name, x in inputs.items():
+        room = torch.full((x.numel() + 1,), torch.nan, device=gpu)
+        moved[name] = room[1:].view(x.shape).copy_(x)
+    moved["u"] = inputs["u"].transpose(0, 1).contiguous().transpose(0, 1)
+    function = call(OPERATOR, "cuda")
+    assert_same_bits(
+        evaluate(function, inputs, softmax_over=softmax_over),
+        evaluate(function, moved, softmax_over=softmax_over),
+    )
+
+
+@SOFTMAX_OVER
+def test_same_bits_every_run(gpu: torch.device, softmax_over: str) -> None:
+    inputs = capsules((67, 130, 8, 12, 32), bias=True, prior=True, device=gpu)
+    function = call(OPERATOR, "cuda")
+    first = evaluate(function, inputs, softmax_over=softmax_over)
+    for _ in range(20):
+        assert_same_bits(first, evaluate(function, inputs, softmax_over=softmax_over))
+
+
+@SOFTMAX_OVER
+def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> None:
+    inputs = capsules((33, 130, 8, 12, 32), device=gpu)
+    function = call(OPERATOR, "cuda")
+    expected = function(**inputs, softmax_over=softmax_over)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        v = function(**inputs, softmax_over=softmax_over)
+    torch.cuda.synchronize()
+    assert v.equal(expected)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        v = function(**inputs, softmax_over=softmax_over)
+    v.fill_(torch.nan)
+    graph.replay()
+    assert v.equal(expected)
+
+
+def test_an_empty_batch(gpu: torch.device) -> None:
+    inputs = capsules((0, 5, 8, 3, 16), bias=True, prior=True, device=gpu)
+    for name, value in evaluate(call(OPERATOR, "cuda"), inputs).items():
+        assert not value.any(), name
+
+
+def test_what_does_not_fit_is_said(gpu: torch.device) -> None:
+    with pytest.raises(BackendError, match="D_in = 8, N_out <= 12 and D_out = 16 or 32, got"):
+        fastcaps.routed_capsules(**capsules((2, 5, 8, 13, 16), device=gpu), backend="cuda")
+    half = capsules(SMALL, dtype=torch.float16, device=gpu)
+    with pytest.raises(BackendError, match="it computes in float32"):
+        fastcaps.routed_capsules(**half, backend="cuda")
+
+
+def test_the_automatic_choice_leaves_it_out(gpu: torch.device) -> None:
+    assert choose_backend(None, OPERATOR, torch.empty(1, device=gpu)) != "cuda"
