@@ -7,7 +7,8 @@
 #   make sanitize   the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make gpu-check  on a GPU machine, with nothing downloaded: install beside everything else,
 #                   run the GPU tests, and benchmark into OUT: PYTHON=... OUT=...; its
-#                   halves are gpu-test and gpu-race (BATCHES="1 32 128 512")
+#                   parts are gpu-test, gpu-race (BATCHES="1 32 128 512") and gpu-race-exact,
+#                   float32 as such, by Triton and by CUDA C++
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= build/gpu-check
@@ -22,9 +23,10 @@ INSTALLED := $(VENV)/installed
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,squash prediction_vectors dynamic_routing \
   routed_capsules coupling_coefficients properties instruction_sets))
-CXX_FILES := $(shell find csrc tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_FILES := $(shell find csrc benchmarks tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: bench test lint format kernel-report sanitize gpu-check gpu-test gpu-race gpu-install clean
+.PHONY: bench test lint format kernel-report sanitize gpu-check gpu-test gpu-race gpu-race-exact \
+  gpu-install clean
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/routing.py
@@ -64,7 +66,7 @@ sanitize: $(INSTALLED)
 	  $(BIN)/pytest --capture sys --package build/sanitized \
 	  -k "not compile and not export and not memory" $(KERNEL_TESTS)
 
-gpu-check: gpu-test gpu-race
+gpu-check: gpu-test gpu-race gpu-race-exact
 
 # The package is installed into a folder of its own, which leaves everything else as it was.
 gpu-install:
@@ -89,6 +91,14 @@ ifeq ($(DEVICE),cuda)
 	done
 else
 	$(MEASURE) --json $(OUT)/routing.json
+endif
+
+gpu-race-exact: gpu-install
+ifeq ($(DEVICE),cuda)
+	for backend in triton cuda; do \
+	  FASTCAPS_BACKEND=$$backend $(MEASURE) --shapes mnist,au96 --graphs --batch 128 \
+	    --contestants "fastcaps,einsum compiled" --json $(OUT)/exact-$$backend.json || exit 1; \
+	done
 endif
 
 clean:

@@ -1,8 +1,9 @@
 """Compile the CUDA kernels without a GPU, and report their machine code.
 
 ``python benchmarks/cuda_report.py``, or ``make kernel-report``. nvcc compiles every source in
-``csrc/cuda`` for each architecture; registers, spills, shared memory, tensor core instructions and
-the widths of accesses to global memory are read from the binaries. It writes
+``csrc/cuda`` for each architecture; registers, spills, tensor core instructions and the widths of
+accesses to global memory are read from the binaries, and ``benchmarks/cuda_blocks.cu`` tells the
+threads and shared memory of blocks, hence how many a multiprocessor holds. It writes
 ``benchmarks/results/cuda_kernels.json`` and ``benchmarks/cuda_kernels.md``, and fails where a
 kernel spills registers.
 """
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "MARKDOWN",
     "REPORT",
     "Kernel",
+    "blocks",
     "compile_source",
     "compile_sources",
     "markdown",
@@ -51,8 +53,16 @@ SOURCES = ROOT / "csrc" / "cuda"
 REPORT = ROOT / "benchmarks" / "results" / "cuda_kernels.json"
 MARKDOWN = ROOT / "benchmarks" / "cuda_kernels.md"
 
+BLOCKS = ROOT / "benchmarks" / "cuda_blocks.cu"
+
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 """A100; H100 and H200; B200."""
+SHARED_MEMORY = {"sm_80": 164, "sm_90": 228, "sm_100": 228}
+"""KiB of a multiprocessor (CUDA C++ Programming Guide, compute capabilities), of which each block
+takes 1 KiB for the system."""
+REGISTERS = 65536
+WARPS = 64
+"""Of a multiprocessor, on all of these."""
 FLAGS = ("-std=c++17", "-O3", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DUSE_CUDA")
 INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", re.M)
 TENSOR_CORES = ("HMMA", "HGMMA", "UTCHMMA")
@@ -72,7 +82,7 @@ class Kernel:
         registers: of a thread.
         stack: bytes of a thread's stack and local memory, which hold what registers do not.
         local_accesses: instructions that read or write local memory.
-        shared: bytes of shared memory known to the compiler.
+        threads, shared: of a block, and its bytes of shared memory; 0 where its launch needs none.
         tensor_cores: matrix instructions by name.
         global_accesses: instructions that access global memory, by name and width in bits.
     """
@@ -83,9 +93,33 @@ class Kernel:
     registers: int
     stack: int
     local_accesses: int
+    threads: int
     shared: int
     tensor_cores: dict[str, int]
     global_accesses: dict[str, int]
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of this size a multiprocessor holds."""
+        warps = self.threads // 32
+        # Registers are granted in units of 8 for each thread of a warp.
+        of_registers = REGISTERS // (-(-self.registers // 8) * 8 * self.threads)
+        of_shared = SHARED_MEMORY[self.architecture] * 1024 // (self.shared + 1024)
+        return min(of_registers, of_shared, WARPS // warps)
+
+
+def blocks() -> dict[str, tuple[int, int]]:
+    """Threads and bytes of shared memory of a block, by kernel.
+
+    Raises:
+        FileNotFoundError: there is no nvcc.
+    """
+    with TemporaryDirectory() as folder:
+        program = Path(folder) / "blocks"
+        subprocess.run([_nvcc(), *FLAGS, "-o", str(program), str(BLOCKS)], check=True)
+        text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    rows = (line.split("\t") for line in text.splitlines())
+    return {name: (int(threads), int(shared)) for name, threads, shared in rows}
 
 
 def compile_sources(architectures: Iterable[str] = ARCHITECTURES) -> list[Kernel]:
@@ -96,48 +130,58 @@ def compile_sources(architectures: Iterable[str] = ARCHITECTURES) -> list[Kernel
     """
     jobs = [(source, name) for source in sorted(SOURCES.glob("*.cu")) for name in architectures]
     console = Console(stderr=True)
+    known = blocks()
     return [
         kernel
         for source, architecture in track(jobs, "compiling", console=console, transient=True)
-        for kernel in compile_source(source, architecture)
+        for kernel in compile_source(source, architecture, known)
     ]
 
 
-def compile_source(source: Path, architecture: str) -> Iterator[Kernel]:
-    """The kernels of one source, by name.
+def compile_source(
+    source: Path, architecture: str, known: Mapping[str, tuple[int, int]]
+) -> Iterator[Kernel]:
+    """The kernels of one source, by name; ``known`` is what :func:`blocks` tells.
 
     Raises:
         FileNotFoundError: there is no nvcc.
     """
-    nvcc = shutil.which("nvcc")
-    if nvcc is None:
-        raise FileNotFoundError("nvcc is not on PATH")
     number = architecture.removeprefix("sm_")
     with TemporaryDirectory() as folder:
         binary = Path(folder) / "kernels.cubin"
         headers = [part for path in include_paths() for part in ("-isystem", path)]
         target = f"-gencode=arch=compute_{number},code=sm_{number}"
-        command = [nvcc, *FLAGS, *headers, target, "-cubin", "-o", str(binary), str(source)]
+        command = [_nvcc(), *FLAGS, *headers, target, "-cubin", "-o", str(binary), str(source)]
         subprocess.run(command, check=True)
         usage = tool("cuobjdump", "-res-usage", str(binary))
         listing = tool("cuobjdump", "-sass", str(binary))
     sections = re.split(r"^\s+Function : (\S+)$", listing, flags=re.M)[1:]
     code = dict(zip(sections[::2], sections[1::2], strict=True))
-    pattern = r"Function (\S+?):\n.*?REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)"
+    pattern = r"Function (\S+?):\n.*?REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)"
     for symbol, *numbers in sorted(re.findall(pattern, usage)):
-        registers, stack, shared, local = map(int, numbers)
+        registers, stack, local = map(int, numbers)
+        name = _readable(symbol)
+        threads, shared = known.get(name, (0, 0))
         instructions = Counter(INSTRUCTION.findall(code[symbol]))
         yield Kernel(
-            name=_readable(symbol),
+            name=name,
             source=source.name,
             architecture=architecture,
             registers=registers,
             stack=stack + local,
             local_accesses=_count(instructions, LOCAL_MEMORY),
+            threads=threads,
             shared=shared,
             tensor_cores={x: n for x in TENSOR_CORES if (n := _count(instructions, (x,)))},
             global_accesses=_widths(instructions),
         )
+
+
+def _nvcc() -> str:
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        raise FileNotFoundError("nvcc is not on PATH")
+    return nvcc
 
 
 def _readable(symbol: str) -> str:
@@ -178,7 +222,7 @@ def problems(kernels: Iterable[Kernel]) -> list[str]:
 
 def source_digest() -> str:
     """A digest of everything that the kernels are compiled from."""
-    files = sorted(SOURCES.glob("*.cu*")) + sorted(SOURCES.parent.glob("*.h"))
+    files = [*sorted(SOURCES.glob("*.cu*")), *sorted(SOURCES.parent.glob("*.h")), BLOCKS]
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
@@ -198,7 +242,8 @@ def markdown(made_from: dict[str, Any], kernels: Iterable[Kernel]) -> str:
         "",
         "Written by `make kernel-report`; a test keeps it equal to the sources.",
         f"{made_from['nvcc']}, compiled for {', '.join(ARCHITECTURES)} without a GPU. Accesses to",
-        "global memory are given with their width in bits.",
+        "global memory are given with their width in bits. Where launches ask for shared memory:",
+        "how many blocks a multiprocessor holds, and the part of its threads that they are.",
         "",
         f"| kernel | {' | '.join(ARCHITECTURES)} |",
         f"| --- |{' --- |' * len(ARCHITECTURES)}",
@@ -212,7 +257,12 @@ def markdown(made_from: dict[str, Any], kernels: Iterable[Kernel]) -> str:
 def _cell(kernel: Kernel) -> str:
     parts = [f"{kernel.registers} registers"]
     if kernel.shared:
-        parts.append(f"{kernel.shared / 1024:.0f} KiB shared")
+        shared = f"{kernel.threads} threads and {kernel.shared / 1024:.0f} KiB a block"
+        count = kernel.blocks
+        occupancy = count * kernel.threads / (32 * WARPS)
+        parts.append(
+            f"{shared}, {count} at a time ({occupancy:.0%})" if count else f"{shared}: none"
+        )
     counts = kernel.tensor_cores | kernel.global_accesses
     parts += [f"{count} {name}" for name, count in counts.items()]
     if kernel.stack or kernel.local_accesses:
