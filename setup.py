@@ -39,6 +39,7 @@ SANITIZE_FLAGS = (
 )
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 DEFAULT_CUDA_ARCHITECTURES = ("8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
+OLDEST_CUDA_ARCHITECTURE = 8.0
 AVX512_FLAGS = "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
 AMX_FLAGS = "-mamx-tile -mamx-bf16"
 ISA_FLAGS = {
@@ -116,6 +117,11 @@ def architecture_flags(nvcc: str) -> str:
             raise BuildError(
                 "TORCH_CUDA_ARCH_LIST: expected compute capabilities as in '8.0 9.0a 12.0+PTX', "
                 f"got {entry!r}"
+            )
+        if float(entry.rstrip("afPTX+")) < OLDEST_CUDA_ARCHITECTURE:
+            raise BuildError(
+                "TORCH_CUDA_ARCH_LIST: the CUDA kernels need compute capability "
+                f"{OLDEST_CUDA_ARCHITECTURE} or higher, got {entry!r}"
             )
         number = entry.removesuffix("+PTX").replace(".", "")
         flags.append(f"-gencode=arch=compute_{number},code=sm_{number}")

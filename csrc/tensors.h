@@ -113,13 +113,16 @@ inline Sizes sizes_of(const Tensor& u, const Tensor& weight) {
 // s and log-sum-exp as the forward operators return them.
 template <class T>
 void check_saved(
-    const Tensor& s, const Tensor& log_sum_exp, const Sizes& size, int64_t iterations,
-    bool over_inputs) {
+    const Tensor& s, const Tensor& log_sum_exp, const Tensor& like, const Sizes& size,
+    int64_t iterations, bool over_inputs) {
   check_shape("s", s, {iterations, size.batch, size.outputs, size.dim});
   check_shape(
       "log_sum_exp", log_sum_exp,
       over_inputs ? std::vector<int64_t>{iterations, size.batch, size.outputs, 2}
                   : std::vector<int64_t>{0});
+  STD_TORCH_CHECK(
+      s.device() == like.device() && log_sum_exp.device() == like.device(),
+      "fastcaps: s and log_sum_exp must be on the device of the other tensors");
   STD_TORCH_CHECK(
       storage_of(s) == kStorage<T> && storage_of(log_sum_exp) == kStorage<T>,
       "fastcaps: s and log_sum_exp must have the dtype that the forward operator gave them");

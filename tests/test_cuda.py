@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import fastcaps
 from fastcaps.backends import BackendError, choose_backend, why_not
@@ -29,6 +30,7 @@ SHAPES: tuple[Shape, ...] = (
     (33, 130, 8, 12, 16),
     (67, 37, 8, 12, 32),
     (200, 70, 8, 7, 32),
+    (4096, 5, 8, 3, 16),
 )
 
 
@@ -58,12 +60,27 @@ def test_strided_and_misaligned_inputs(gpu: torch.device, softmax_over: str) -> 
     for name, x in inputs.items():
         room = torch.full((x.numel() + 1,), torch.nan, device=gpu)
         moved[name] = room[1:].view(x.shape).copy_(x)
-    moved["u"] = inputs["u"].transpose(0, 1).contiguous().transpose(0, 1)
     function = call(OPERATOR, "cuda")
-    assert_same_bits(
-        evaluate(function, inputs, softmax_over=softmax_over),
-        evaluate(function, moved, softmax_over=softmax_over),
-    )
+    expected = evaluate(function, inputs, softmax_over=softmax_over)
+    assert_same_bits(expected, evaluate(function, moved, softmax_over=softmax_over))
+    moved["u"] = inputs["u"].transpose(0, 1).contiguous().transpose(0, 1)
+    assert_same_bits(expected, evaluate(function, moved, softmax_over=softmax_over))
+
+
+@SOFTMAX_OVER
+@pytest.mark.parametrize("names", [("u",), ("weight",), ("bias",), ("prior",)], ids=str)
+def test_the_gradient_of_some_inputs(
+    gpu: torch.device, softmax_over: str, names: tuple[str, ...]
+) -> None:
+    inputs = capsules(SMALL, bias=True, prior=True, device=gpu)
+    function = call(OPERATOR, "cuda")
+    together = evaluate(function, inputs, softmax_over=softmax_over)
+
+    def function_of_some(**leaves: Tensor) -> Tensor:
+        return function(**(inputs | leaves), softmax_over=softmax_over)
+
+    some = evaluate(function_of_some, {name: inputs[name] for name in names})
+    assert_same_bits(some, {name: together[name] for name in some})
 
 
 @SOFTMAX_OVER
@@ -92,6 +109,19 @@ def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> Non
     v.fill_(torch.nan)
     graph.replay()
     assert v.equal(expected)
+
+
+@SOFTMAX_OVER
+def test_gradients_on_another_stream(gpu: torch.device, softmax_over: str) -> None:
+    inputs = capsules((33, 130, 8, 12, 32), bias=True, prior=True, device=gpu)
+    function = call(OPERATOR, "cuda")
+    expected = evaluate(function, inputs, softmax_over=softmax_over)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        actual = evaluate(function, inputs, softmax_over=softmax_over)
+    torch.cuda.synchronize()
+    assert_same_bits(expected, actual)
 
 
 def test_an_empty_batch(gpu: torch.device) -> None:

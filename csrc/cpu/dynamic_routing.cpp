@@ -62,7 +62,7 @@ std::tuple<Tensor, Tensor, Tensor> dynamic_routing_backward(
       prior ? new_tensor(u_hat, {size.inputs, size.outputs}) : new_tensor(u_hat, {0});
   with_compute_type(u_hat, [&](auto zero) {
     using T = decltype(zero);
-    check_saved<T>(s, log_sum_exp, size, iterations, over_inputs);
+    check_saved<T>(s, log_sum_exp, u_hat, size, iterations, over_inputs);
     const Parameter<T> bias_values(bias);
     const Prior<T> prior_values(prior, size, over_inputs);
     const StoredRouting<T> routing(

@@ -62,7 +62,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
   void* grad_weight_data = need_weight ? grad_weight.mutable_data_ptr() : nullptr;
   with_compute_type(u, [&](auto zero) {
     using T = decltype(zero);
-    check_saved<T>(s, log_sum_exp, size, iterations, over_inputs);
+    check_saved<T>(s, log_sum_exp, u, size, iterations, over_inputs);
     const Saved<T> saved{data<T>(s), data<T>(log_sum_exp)};
     const Parameter<T> bias_values(bias);
     const Prior<T> prior_values(prior, size, over_inputs);

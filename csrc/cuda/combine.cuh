@@ -39,7 +39,7 @@ class Combine {
     share_.store(p_.s, s);
     Four v = squash<D>(with_bias(share_, s, p_.bias, p_.size));
     if (p_.v) share_.store(p_.v, v);
-    if (!p_.first) add(v, 1, share_.load(p_.agreement));
+    if (!p_.first && share_.exists) add(v, 1, share_.load(p_.agreement));
     share_.store(p_.agreement, v);
   }
 

@@ -14,6 +14,10 @@ constexpr int64_t kFusedOutputs = 12;
 // Input capsules of a slice, at most: what tensor cores truncate grows with them.
 constexpr int64_t kLongestSlice = 48;
 
+// Shared memory that a block may take, which fastcaps/backends.py asks of a GPU.
+template <int D>
+constexpr int64_t kFusedSharedBytes = (D == 16 ? 129 : 222) * 1024;
+
 inline void check_fused(const Tensor& u, const Sizes& size) {
   STD_TORCH_CHECK(
       storage_of(u) == Storage::kFloat32, "fastcaps: the fused CUDA kernels expect float32");

@@ -25,7 +25,8 @@ struct GradientProblem {
   bool detached;        // c is a constant: dl = 0
 };
 
-// Strides in shared memory, such that lanes that load at a time meet in no bank.
+// Strides in shared memory, such that lanes that load weights, V or ds for a product W . V meet in
+// no bank. Inputs, and vectors that are multiplied the other way round, meet two to a bank.
 template <int D, int SAMPLES>
 struct GradientShared {
   static constexpr int kColumns = kGradientOutputs * D;
@@ -207,10 +208,10 @@ class GradientTile {
   // Over inputs: logits and slopes become c and dl.
   __device__ __forceinline__ void couple_inputs(
       const Normalizer& normalizer, float shift, float& logit, float& slope) const {
-    // A logit that differs from the largest by rounding is the largest, made again.
+    // A logit that differs from the largest by rounding, its own, is the largest, made again.
     constexpr float kNoise = 1.0f / (1 << 18);
     float below = logit + shift - normalizer.largest;
-    if (below > -kNoise * fabsf(normalizer.largest)) below = 0;
+    if (below > -kNoise * fabsf(logit)) below = 0;
     logit = expf(below - normalizer.rest);
     slope = logit_gradient(logit, slope, normalizer.center);
   }

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kVectorThreads)
   const VectorShare<D> share(p.size);
   Four grad = sum_of_slices(share, p.partial, p.slices, share.vectors * D);
   if (threadIdx.x >= 32) return;
-  if (!p.first) add(grad, 1, share.load(p.grad_agreement));
+  if (!p.first && share.exists) add(grad, 1, share.load(p.grad_agreement));
   share.store(p.grad_agreement, grad);
   store_gradient(share, p.size, p.bias, share.load(p.s), grad, p.grad_s, p.center);
 }

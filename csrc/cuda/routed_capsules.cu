@@ -9,6 +9,8 @@ constexpr int kStages = 2;
 
 template <int D>
 void launch_pass(const PassProblem& problem, Coupling coupling, const Tensor& u) {
+  static_assert(
+      PassShared<kFusedK, D>::bytes(kStages, Coupling::kOverOutputs) <= kFusedSharedBytes<D>);
   const auto run = [&](auto kernel) {
     launch(
         "weighted_sums_kernel", kernel, divide_up(problem.size.batch, kPassSamples),

@@ -34,6 +34,8 @@ void replay(const Backward& call) {
 // dL/ds of the iterations before the last.
 template <int D, bool OVER_INPUTS>
 void agreement_gradients(const Backward& call) {
+  static_assert(AgreementGradients<D, OVER_INPUTS, true>::kSharedBytes <= kFusedSharedBytes<D>);
+  if (call.first == call.iterations - 1) return;
   const Sizes& size = call.layer.size;
   const int slice = slice_of(size, kAgreementSamples);
   const int64_t slices = divide_up(size.inputs, slice);
@@ -70,6 +72,7 @@ void agreement_gradients(const Backward& call) {
 
 template <int D, bool OVER_INPUTS>
 void weight_gradients(const Backward& call) {
+  static_assert(WeightGradients<D, OVER_INPUTS, true>::kSharedBytes <= kFusedSharedBytes<D>);
   const Sizes& size = call.layer.size;
   const float even = 1.0f / static_cast<float>(OVER_INPUTS ? size.inputs : size.outputs);
   const WeightGradientsProblem problem{
@@ -115,7 +118,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
   check_options(size, u_any, bias_any, prior_any, iterations);
   check_shape("grad", grad_any, {size.batch, size.outputs, size.dim});
   check_like("grad", grad_any, u_any);
-  check_saved<float>(s_any, log_sum_exp_any, size, iterations, over_inputs);
+  check_saved<float>(s_any, log_sum_exp_any, u_any, size, iterations, over_inputs);
   const Tensor grad = aligned(grad_any), u = aligned(u_any), weight = aligned(weight_any);
   const Tensor s = aligned(s_any), log_sum_exp = aligned(log_sum_exp_any);
   const std::optional<Tensor> bias = aligned(bias_any), prior = aligned(prior_any);

@@ -154,7 +154,7 @@ class WeightGradients {
   template <bool OF_LOGITS>
   __device__ __forceinline__ void add_weight_gradients(const float* vectors, const float* inputs) {
     const float* mine = vectors + tile_.output * D + tile_.g;
-#pragma unroll
+#pragma unroll 1
     for (int sample = 0; sample < kWeightSamples; sample += 8) {
       const int upper = sample + tile_.t, lower = upper + 4;
 #pragma unroll
@@ -169,7 +169,11 @@ class WeightGradients {
           const float* u = inputs + capsule * kGradientK + tile_.g;
           const float b[2] = {
               share[upper] * u[upper * Place::kInput], share[lower] * u[lower * Place::kInput]};
-          multiply<EXACT>(sums_[block][capsule], a, b);
+          // Tensor cores truncate what they add up, so that the many samples are not left to them.
+          float products[4] = {};
+          multiply<EXACT>(products, a, b);
+#pragma unroll
+          for (int n = 0; n < 4; n++) sums_[block][capsule][n] += products[n];
         }
       }
     }

@@ -46,7 +46,7 @@ template <int D>
 constexpr int kPassColumns = D == 32 ? 384 : 192;
 
 // Where the parts of shared memory lie. Strides are such that no two lanes that load at a time meet
-// in a bank, but for inputs loaded two numbers at a time.
+// in a bank.
 template <int K, int D>
 struct PassShared {
   static_assert(D == 8 || D == 16 || D == 32);
@@ -464,7 +464,6 @@ class WeightedSums {
           *known_largest = largest;
           *known_total = *known_total * decay + added;
         }
-        wait_for_warp();
         numbers[row] = c;
 #pragma unroll
         for (int step = 0; step < kSteps; step++) {

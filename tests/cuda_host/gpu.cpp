@@ -249,6 +249,12 @@ uint32_t to_bits(float value) {
 
 float upper_bits(float x) { return from_bits(to_bits(x) & ~0x1fffu); }
 
+// To the next float towards 0, which is how tensor cores end a sum.
+static float truncated(double x) {
+  const float nearest = static_cast<float>(x);
+  return fabs(nearest) > fabs(x) ? nextafterf(nearest, 0.0f) : nearest;
+}
+
 void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
   float mine[6];
   for (int n = 0; n < 6; n++) mine[n] = upper_bits(n < 4 ? a[n] : b[n - 4]);
@@ -261,10 +267,12 @@ void multiply_tf32(float (&sums)[4], const float (&a)[4], const float (&b)[2]) {
   const int lane = threadIdx.x % gpu::kLanes, g = lane / 4, t = lane % 4;
   for (int n = 0; n < 4; n++) {
     const int column = 2 * t + n % 2;
+    double sum = sums[n];
     for (int k = 0; k < 8; k++) {
-      const float left = of_lane(4 * g + k % 4, k / 4 * 2 + n / 2);
-      sums[n] += left * of_lane(4 * column + k % 4, 4 + k / 4);
+      const double left = of_lane(4 * g + k % 4, k / 4 * 2 + n / 2);
+      sum += left * of_lane(4 * column + k % 4, 4 + k / 4);
     }
+    sums[n] = truncated(sum);
   }
 }
 

@@ -145,6 +145,15 @@ def test_the_order_of_threads_does_not_matter(host: HostLibrary, over_inputs: bo
 
 
 @OVER
+def test_large_batches_are_as_exact(host: HostLibrary, over_inputs: bool) -> None:
+    """Tensor cores truncate what they add up: they must not add up all samples."""
+    given = layer((512, 2, 2, 16))
+    grad = incoming(given)
+    result = gradients(host, given, grad, over_inputs=over_inputs)
+    assert_agree(result, expected(given, grad.double(), 3, over_inputs, False), grad, 1e-5)
+
+
+@OVER
 def test_an_output_that_takes_all_has_no_gradient_of_its_own(
     host: HostLibrary, over_inputs: bool
 ) -> None:
