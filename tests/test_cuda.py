@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import fastcaps
-from fastcaps.backends import BackendError, choose_backend, why_not
+from fastcaps.backends import BackendError, choose_backend
 from tests.comparing import (
     ROUTING_OPTIONS,
     Shape,
@@ -19,6 +19,7 @@ from tests.comparing import (
     capsules,
     evaluate,
     option_name,
+    require,
 )
 
 OPERATOR = "routed_capsules"
@@ -37,9 +38,7 @@ SHAPES: tuple[Shape, ...] = (
 @pytest.fixture
 def gpu(device: torch.device) -> torch.device:
     """The device, where the fused CUDA kernels can run on it."""
-    reason = why_not("cuda", OPERATOR, torch.empty(1, device=device), D_out=32)
-    if reason is not None:
-        pytest.skip(f"cuda: {reason}")
+    require("cuda", OPERATOR, device, torch.float32, D_out=32)
     return device
 
 

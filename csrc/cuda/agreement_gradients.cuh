@@ -20,7 +20,7 @@ struct AgreementGradientsProblem {
 
 template <int D, bool OVER_INPUTS, bool EXACT>
 class AgreementGradients {
-  typedef GradientTile<D, kAgreementSamples, OVER_INPUTS, EXACT> Tile;
+  typedef GradientTile<D, kAgreementSamples, EXACT> Tile;
   typedef typename Tile::Place Place;
 
  public:

@@ -41,7 +41,7 @@ struct GradientShared {
   static constexpr int kAllCouplings = 2 * kGradientInputs * kCouplings;    // c, then dl
 };
 
-template <int D, int SAMPLES, bool OVER_INPUTS, bool EXACT>
+template <int D, int SAMPLES, bool EXACT>
 class GradientTile {
  public:
   static constexpr int kRows = SAMPLES / 8;  // of a lane

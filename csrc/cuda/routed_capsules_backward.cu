@@ -13,7 +13,6 @@ struct Backward {
   const Tensor& like;
   GradientProblem layer;
   int64_t first, iterations;  // the iterations that count
-  bool over_inputs;
   const float *bias, *grad, *s, *log_sum_exp;
   float *agreement, *grad_s, *center;
   float *grad_u, *grad_weight, *grad_prior;
@@ -143,7 +142,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
       {size, numbers(u), numbers(weight), numbers(prior), detach},
       first,
       iterations,
-      over_inputs,
       numbers(bias),
       numbers(grad),
       numbers(s),

@@ -28,7 +28,7 @@ struct WeightGradientsProblem {
 
 template <int D, bool OVER_INPUTS, bool EXACT>
 class WeightGradients {
-  typedef GradientTile<D, kWeightSamples, OVER_INPUTS, EXACT> Tile;
+  typedef GradientTile<D, kWeightSamples, EXACT> Tile;
   typedef typename Tile::Place Place;
   static constexpr int kRows = Tile::kRows;
   static constexpr int kStage = 2 * Place::kVectors + Place::kInputs;  // V, ds, u
