@@ -10,7 +10,6 @@ command is given again, and ends as if it had not been.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import warnings
@@ -26,18 +25,18 @@ import typer
 
 from fastcaps.backends import BACKENDS, BackendError, choose_backend
 from fastcaps.training.errors import InputError
+from fastcaps.training.folders import claim_folder, write_json
 from fastcaps.training.mnist_data import Batches, Digits, InOrder, load_digits
 from fastcaps.training.mnist_network import NETWORKS, DigitTraining
 from fastcaps.training.run_folder import (
     BEST,
+    CONTENTS,
     LAST,
     RESULT,
     AtomicCheckpointIO,
     EpochLog,
     SaveCheckpoints,
-    claim_folder,
     load_checkpoint,
-    write_atomically,
 )
 
 __all__ = ["Result", "Settings", "app", "evaluate", "train"]
@@ -137,7 +136,7 @@ def train(
     )
     _check_backend(settings.backend, trainer)
     # Only now, so that a run that cannot start leaves no folder behind.
-    claim_folder(out, {**asdict(settings), "data": digits.digest})
+    claim_folder(out, {**asdict(settings), "data": digits.digest}, CONTENTS)
     checkpoint = _resume(out, log, epochs)
     batches = Batches(digits.train, settings.batch_size, settings.seed)
     batches.start_at(*log.position)
@@ -163,8 +162,7 @@ def train(
         ),
         median_step_ms=None if math.isnan(log.median_step_ms) else log.median_step_ms,
     )
-    text = json.dumps(asdict(result), indent=2)
-    write_atomically(out / RESULT, lambda file: file.write(text.encode()))
+    write_json(out / RESULT, asdict(result))
     return result
 
 

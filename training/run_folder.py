@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-import os
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytorch_lightning as lightning
 import torch
@@ -29,48 +26,25 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from fastcaps.training.errors import InputError
+from fastcaps.training.folders import write_atomically
 
 __all__ = [
     "BEST",
+    "CONTENTS",
     "LAST",
     "RESULT",
     "AtomicCheckpointIO",
     "EpochLog",
     "SaveCheckpoints",
-    "claim_folder",
     "load_checkpoint",
-    "write_atomically",
 ]
 
-SETTINGS = "settings.json"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 LOG = "log.csv"
 RESULT = "result.json"
 
-Settings = dict[str, str | int | float | bool | None]
-
-
-def claim_folder(folder: Path, settings: Settings) -> None:
-    """Make ``folder`` the place of a run with these settings, or check that it already is.
-
-    Raises:
-        InputError: a run with other settings, or something else, is there.
-    """
-    path = folder / SETTINGS
-    if path.exists():
-        _check_same(folder, _read_settings(path), settings)
-        return
-    strange = [name for name in (LAST, BEST, LOG, RESULT) if (folder / name).exists()]
-    if strange:
-        raise InputError(
-            f"out: {folder} has {', '.join(strange)} but no {SETTINGS}; choose another folder"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out: {folder} cannot be made a folder: {error}") from error
-    write_atomically(path, lambda file: file.write(json.dumps(settings, indent=2).encode()))
+CONTENTS = (LAST, BEST, LOG, RESULT)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -89,16 +63,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise InputError(f"checkpoint: {path} is not a checkpoint of a training run")
     return checkpoint
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in its place."""
-    beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -227,29 +191,6 @@ class SaveCheckpoints(Checkpoint):
     def _save(self, trainer: lightning.Trainer, name: str) -> None:
         trainer.save_checkpoint(self.folder / name)
         self._saved = time.monotonic()
-
-
-def _read_settings(path: Path) -> Settings:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"out: {path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"out: {path} does not hold the settings of a run")
-    return found
-
-
-def _check_same(folder: Path, found: Settings, wanted: Settings) -> None:
-    differences = [
-        f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} here"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
-    ]
-    if differences:
-        raise InputError(
-            f"out: {folder} holds a run with other settings: {'; '.join(differences)}; "
-            "choose another folder, or these settings"
-        )
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

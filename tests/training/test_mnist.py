@@ -317,7 +317,7 @@ def test_a_folder_of_another_run_is_refused(tiny: Digits, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"^out: .* has last.ckpt, best.ckpt, log.csv, res"):
         run(tiny, tmp_path)
     (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(InputError, match=r"^out: .*settings.json cannot be read"):
+    with pytest.raises(InputError, match=r"^out: .*settings.json: cannot be read"):
         run(tiny, tmp_path)
 
 
