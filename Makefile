@@ -49,7 +49,8 @@ format: $(INSTALLED)
 $(INSTALLED): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "setuptools>=77" wheel ninja "torch>=2.10"
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[bench,lint,test,training]"
+	$(BIN)/pip install --quiet --no-build-isolation --editable \
+	  ".[au,bench,dlib,face-alignment,lint,rig,test,training]"
 	touch $@
 
 kernel-report: $(INSTALLED)

@@ -1,0 +1,1 @@
+"""From pictures to aligned faces: landmarks, detectors, and the transform to the mean face."""

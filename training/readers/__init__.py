@@ -1,0 +1,1 @@
+"""Readers of AU data sets, each from its own root folder as distributed."""
