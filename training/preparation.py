@@ -1,0 +1,275 @@
+"""Turns what a reader finds into a prepared data set: in parallel, and safe against a kill.
+
+Each sequence becomes a part (:mod:`fastcaps.training.parts`); at the end all parts become one data
+set. Work that was stopped, in whatever way, goes on when the same call is made again, and ends
+with the same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from fastcaps.training.errors import InputError
+from fastcaps.training.faces.detectors import Detector, DetectorName, Device, make_detector
+from fastcaps.training.folders import claim_folder, held
+from fastcaps.training.parts import PartFiles, digest, prepare_part
+from fastcaps.training.prepared import CONTENTS, META, Shape, open_prepared, write_prepared
+from fastcaps.training.processes import result_of, worker_pool
+from fastcaps.training.readers.landmark_table import load_landmarks, with_landmarks
+from fastcaps.training.readers.sequences import Contents, Problem, Reader, Sequence
+
+__all__ = ["Alignment", "Options", "Progress", "Resources", "Summary", "prepare"]
+
+Alignment = Literal["given", "face-alignment", "dlib"]
+
+PARTS = "parts"
+SECONDS_BETWEEN_LOOKS = 0.5
+
+Progress = Callable[[int, int], None]
+"""Is told how many frames are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the content of a prepared data set, beside the reader.
+
+    Attributes:
+        shape: of the stored frames.
+        alignment: "given" for landmarks that come with the data set, else a detector's name.
+        landmarks: a table of landmarks (:mod:`fastcaps.training.readers.landmark_table`) to use
+            in place of the data set's own.
+        face_detector: what a detector of landmarks finds faces with, see :func:`make_detector`.
+        shard: number, from 0, and count of the shards that the subjects are dealt out to.
+    """
+
+    shape: Shape
+    alignment: Alignment = "given"
+    landmarks: Path | None = None
+    face_detector: str | None = None
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        number, count = self.shard
+        if not 0 <= number < count:
+            raise InputError(f"shard: expected i/n with 0 <= i < n, got {number}/{count}")
+        if self.landmarks is not None and self.alignment != "given":
+            raise InputError(
+                f"landmarks: expected none with alignment {self.alignment!r}, got {self.landmarks}"
+            )
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What does the work, and leaves its result as it is.
+
+    Attributes:
+        workers: processes that work at once; 1 for this one.
+        device: of the detectors' networks: "auto", "cpu" or "cuda".
+        batch: pictures that they work on at once.
+    """
+
+    workers: int = 1
+    device: Device = "auto"
+    batch: int = 8
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How it ended: what is in the data set, what was left out, and what is as it should be."""
+
+    frames: int
+    problems: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def prepare(
+    reader: Reader,
+    root: Path,
+    out: Path,
+    options: Options,
+    described: dict[str, Any],
+    *,
+    resources: Resources = Resources(),
+    progress: Progress | None = None,
+) -> Summary:
+    """Prepare a data set in the folder ``out``, or go on where an earlier call was stopped.
+
+    Args:
+        reader: finds the sequences.
+        root: the data set's folder; files are named from there.
+        out: made if it is missing; work with other options there is refused.
+        options: what decides the content, beside the reader.
+        described: the reader's name and options, for ``meta.json``.
+        resources: what does the work.
+        progress: is told how far the work is.
+
+    Raises:
+        InputError: the data set cannot be read, ``out`` holds other work, or the disk is full.
+    """
+    settings = {**described, "root": str(root.resolve()), **_json(options)}
+    claim_folder(out, settings, (*CONTENTS, PARTS))
+    with _disk_errors(out), held(out):
+        notes: list[str] = []
+        if not (out / META).exists():
+            contents = _contents(reader, root, options)
+            _prepare_parts(contents.sequences, root, out / PARTS, options, resources, progress)
+            _join(out, contents, reader.action_units, options.shape, settings)
+            notes = contents.notes
+        shutil.rmtree(out / PARTS, ignore_errors=True)
+        prepared = open_prepared(out)
+        return Summary(len(prepared.frames), prepared.left_out(), tuple(notes))
+
+
+def _json(options: Options) -> dict[str, Any]:
+    values = asdict(options)
+    values["landmarks"] = options.landmarks and str(options.landmarks.resolve())
+    return values
+
+
+def _contents(reader: Reader, root: Path, options: Options) -> Contents:
+    """The shard's sequences, sorted, with the landmarks that were asked for."""
+    try:
+        contents = reader.read()
+    except OSError as error:
+        raise InputError(f"root: {root} cannot be read: {error}") from error
+    number, count = options.shard
+    known = {sequence.subject for sequence in contents.sequences}
+    known |= {problem.subject for problem in contents.problems} - {""}
+    mine = set(sorted(known)[number::count])
+    sequences = [sequence for sequence in contents.sequences if sequence.subject in mine]
+    # What belongs to no subject is told by the first shard.
+    problems = [
+        problem
+        for problem in contents.problems
+        if problem.subject in mine or (not problem.subject and number == 0)
+    ]
+    sequences.sort(key=lambda sequence: (sequence.subject, sequence.name))
+    if options.alignment == "given":
+        sequences, missing = _with_landmarks(sequences, options.landmarks)
+        problems += missing
+    return Contents(sequences, problems, contents.notes)
+
+
+def _with_landmarks(
+    sequences: list[Sequence], table_file: Path | None
+) -> tuple[list[Sequence], list[Problem]]:
+    if table_file is not None:
+        table = load_landmarks(table_file)
+        return [with_landmarks(sequence, table) for sequence in sequences], []
+    without = [sequence for sequence in sequences if sequence.landmarks is None]
+    if sequences and len(without) == len(sequences):
+        raise InputError(
+            "align: expected a data set with landmarks for 'given', got none; give a table of "
+            "landmarks, or choose 'face-alignment' or 'dlib'"
+        )
+    missing = [
+        Problem(
+            str(sequence.file_of(0).parent), "has no landmarks", sequence.subject, sequence.name
+        )
+        for sequence in without
+    ]
+    return [sequence for sequence in sequences if sequence.landmarks is not None], missing
+
+
+def _prepare_parts(
+    sequences: list[Sequence],
+    root: Path,
+    parts: Path,
+    options: Options,
+    resources: Resources,
+    progress: Progress | None,
+) -> None:
+    """Make all parts that are not done yet."""
+    parts.mkdir(exist_ok=True)
+    for path in parts.glob("*.frames.*"):
+        path.unlink(missing_ok=True)
+    tell = progress or (lambda done, total: None)
+    total = sum(map(len, sequences))
+    jobs = [
+        _Job(sequence, root, PartFiles.of(parts, sequence), options, resources)
+        for sequence in sequences
+    ]
+    left = [job for job in jobs if not job.files.done(digest(job.sequence, root))]
+    done = total - sum(len(job.sequence) for job in left)
+    tell(done, total)
+    if resources.workers == 1:
+        for job in left:
+            _run(job)
+            done += len(job.sequence)
+            tell(done, total)
+        return
+    with worker_pool(resources.workers) as pool:
+        running = {pool.submit(_run, job): job for job in left}
+        while running:
+            ended, _ = wait(running, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+            for future in ended:
+                result_of(future)
+                done += len(running.pop(future).sequence)
+            in_work = sum(job.files.bytes_in_work() for job in running.values())
+            tell(min(done + in_work // options.shape.bytes, total), total)
+
+
+def _join(
+    out: Path,
+    contents: Contents,
+    action_units: tuple[int, ...],
+    shape: Shape,
+    settings: dict[str, Any],
+) -> None:
+    """Write the data set of all parts."""
+    parts = []
+    problems = list(contents.problems)
+    for sequence in contents.sequences:
+        part, left_out = PartFiles.of(out / PARTS, sequence).load()
+        parts.append(part)
+        problems += left_out
+    table = pd.DataFrame(map(asdict, problems), columns=list(Problem.__annotations__))
+    write_prepared(out, parts, table, {"made_by": settings}, action_units, shape)
+
+
+@dataclass(frozen=True)
+class _Job:
+    sequence: Sequence
+    root: Path
+    files: PartFiles
+    options: Options
+    resources: Resources
+
+
+def _run(job: _Job) -> int:
+    options = job.options
+    detector = None
+    if options.alignment != "given":
+        detector = _detector(
+            options.alignment, options.face_detector, job.resources.device, job.resources.batch
+        )
+    return prepare_part(job.sequence, job.root, job.files, options.shape, detector)
+
+
+@lru_cache(maxsize=1)
+def _detector(
+    name: DetectorName, face_detector: str | None, device: Device, batch: int
+) -> Detector:
+    """Loads networks once in each process."""
+    return make_detector(name, device=device, batch=batch, face_detector=face_detector)
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    """What is left of OSErrors comes from writing to ``out``."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"out: {out} cannot be written: {error.strerror or error}; what is done stays there, "
+            "give the same command again to go on"
+        ) from error
