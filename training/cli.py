@@ -1,0 +1,304 @@
+"""The command ``fastcaps-au``: facial action unit data, from a data set's own files on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from fastcaps.training.action_units import (
+    ACTION_UNITS,
+    BP4D_ACTION_UNITS,
+    DISFA_ACTION_UNITS,
+)
+from fastcaps.training.contact_sheet import action_unit_sheet, augmentation_sheet, save_png
+from fastcaps.training.errors import InputError
+from fastcaps.training.faces.detectors import Device
+from fastcaps.training.inspection import tables
+from fastcaps.training.merging import merge as merge_shards
+from fastcaps.training.preparation import Alignment, Options, Resources, Summary
+from fastcaps.training.preparation import prepare as prepare_data
+from fastcaps.training.prepared import LEFT_OUT, Shape, open_prepared
+from fastcaps.training.readers.bp4d import Bp4d
+from fastcaps.training.readers.ckplus import CkPlus
+from fastcaps.training.readers.disfa import Camera, Disfa
+from fastcaps.training.readers.sequences import Reader
+from fastcaps.training.readers.table import Table
+from fastcaps.training.synthetic.rig_convert import convert_rig
+from fastcaps.training.synthetic.settings import Settings
+from fastcaps.training.synthetic.synthesis import synthesize
+
+__all__ = ["app"]
+
+DataSet = Literal["bp4d", "disfa", "ckplus", "csv"]
+
+SHOWN_PROBLEMS = 20
+WIDEST_TABLE = 120
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+SyntheticLayout = Literal["bp4d", "disfa", "ckplus", "prepared"]
+
+rig_app = typer.Typer(no_args_is_help=True)
+app.add_typer(rig_app, name="rig", help="Face rigs for synth.")
+
+Out = Annotated[Path, typer.Argument(help="Folder of the result, made if it is missing.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes at work.  [as many as processors]")
+]
+
+
+@app.command()
+def prepare(
+    data_set: Annotated[DataSet, typer.Argument(help="Whose layout ROOT has.")],
+    root: Annotated[Path, typer.Argument(help="The data set's folder, as distributed.")],
+    out: Out,
+    size: Annotated[int, typer.Option(help="Of a network's input: 96 or 224 pixels.")] = 96,
+    colour: Annotated[
+        bool | None, typer.Option(help="RGB or gray frames.  [gray for 96, RGB for 224]")
+    ] = None,
+    align: Annotated[
+        Alignment, typer.Option(help="Where landmarks come from; 'given': with the data set.")
+    ] = "face-alignment",
+    landmarks: Annotated[
+        Path | None, typer.Option(help="With --align given: a table of landmarks to use instead.")
+    ] = None,
+    face_detector: Annotated[
+        str | None,
+        typer.Option(help="face-alignment: sfd, blazeface, retinaface; dlib: hog, cnn.  [first]"),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Of face-alignment's networks.")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Pictures they work on at once.")] = 8,
+    action_units: Annotated[
+        str | None, typer.Option(help="As 1,2,4,6.  [the data set's usual ones]")
+    ] = None,
+    camera: Annotated[Camera, typer.Option(help="disfa: whose videos.")] = "left",
+    positive_from: Annotated[
+        int, typer.Option(help="disfa: intensity from which an action unit is present.")
+    ] = 2,
+    labels: Annotated[
+        Path | None, typer.Option(help="csv: the table of labels.  [ROOT/labels.csv]")
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="As i/n: only the i-th, from 0, of n parts; see merge.")
+    ] = "0/1",
+    workers: Workers = None,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Exit with 0 even where something was left out.")
+    ] = False,
+) -> None:
+    """Turn a data set into aligned faces and labels, or go on where that was stopped."""
+    with _one_line_errors():
+        units = _parse_action_units(action_units)
+        readers: dict[DataSet, Callable[[], tuple[Reader, dict[str, Any]]]] = {
+            "bp4d": lambda: (Bp4d(root, units or BP4D_ACTION_UNITS), {}),
+            "disfa": lambda: (
+                Disfa(root, units or DISFA_ACTION_UNITS, camera, positive_from),
+                {"camera": camera, "positive_from": positive_from},
+            ),
+            "ckplus": lambda: (CkPlus(root, units or tuple(ACTION_UNITS)), {}),
+            "csv": lambda: _table(root, labels or root / "labels.csv", units),
+        }
+        reader, chosen = readers[data_set]()
+        options = Options(
+            shape=Shape(size, colour=size == 224 if colour is None else colour),
+            alignment=align,
+            landmarks=landmarks,
+            face_detector=face_detector,
+            shard=_parse_shard(shard),
+        )
+        described = {"data_set": data_set, "action_units": reader.action_units, **chosen}
+        resources = Resources(_processes(workers), device, batch)
+        with _progress("frames") as progress:
+            summary = prepare_data(
+                reader, root, out, options, described, resources=resources, progress=progress
+            )
+    _report(summary, out, allow_missing)
+
+
+@app.command()
+def merge(
+    out: Out,
+    shards: Annotated[list[Path], typer.Argument(help="Folders of all shards, in any order.")],
+) -> None:
+    """Join the shards of a data set that were prepared apart."""
+    with _one_line_errors():
+        merged = merge_shards(out, shards)
+    typer.echo(f"{len(merged.frames)} frames of {len(shards)} shards are in {out}")
+
+
+@app.command()
+def synth(
+    out: Out,
+    subjects: Annotated[int, typer.Option(help="How many people.")] = 40,
+    frames_per_subject: Annotated[int, typer.Option(help="With labels.")] = 500,
+    layout: Annotated[SyntheticLayout, typer.Option(help="Whose files to write.")] = "prepared",
+    rig: Annotated[
+        Path | None,
+        typer.Option(help="A face rig, see 'rig convert'.  [faces drawn in two dimensions]"),
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Of the pictures, in pixels.  [192; prepared: twice size]")
+    ] = None,
+    size: Annotated[int, typer.Option(help="prepared: of a network's input, 96 or 224.")] = 96,
+    colour: Annotated[
+        bool | None, typer.Option(help="prepared: RGB or gray.  [gray for 96, RGB for 224]")
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    workers: Workers = None,
+) -> None:
+    """Make up people who show action units, or go on where that was stopped."""
+    with _one_line_errors():
+        settings = Settings(
+            layout=layout,
+            subjects=subjects,
+            frames_per_subject=frames_per_subject,
+            side=side,
+            seed=seed,
+            rig=rig,
+            input_side=size,
+            colour=size == 224 if colour is None else colour,
+        )
+        with _progress("pictures") as progress:
+            made = synthesize(out, settings, workers=_processes(workers), progress=progress)
+    typer.echo(
+        f"{made.frames} frames of {made.subjects} people in {made.recordings} recordings are "
+        f"in {out}"
+    )
+
+
+@rig_app.command()
+def convert(
+    checkout: Annotated[Path, typer.Argument(help="Folder of a checkout of ICT-FaceKit.")],
+    out: Annotated[Path, typer.Argument(help="The rig, an npz file.")],
+) -> None:
+    """Make a face rig of ICT-FaceKit Light (github.com/ICT-VGL/ICT-FaceKit, MIT licence)."""
+    with _one_line_errors():
+        convert_rig(checkout, out)
+    typer.echo(f"the rig is in {out}")
+
+
+@app.command()
+def inspect(
+    out: Annotated[Path, typer.Argument(help="Folder of a prepared data set.")],
+    sheet: Annotated[
+        Path | None, typer.Option(help="The contact sheet.  [OUT/contact_sheet.png]")
+    ] = None,
+    augmented: Annotated[
+        Path | None, typer.Option(help="Also write a sheet of frames as training changes them.")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="Compare all files with their checksums.")] = False,
+) -> None:
+    """Show counts for each action unit and subject, and write a contact sheet."""
+    with _one_line_errors():
+        prepared = open_prepared(out)
+        if check:
+            prepared.check()
+        # Wide enough for a column of each action unit, whatever the terminal.
+        console = Console(width=max(Console().width, WIDEST_TABLE))
+        for table in tables(prepared):
+            console.print(table)
+        sheet = sheet or out / "contact_sheet.png"
+        _save("sheet", sheet, action_unit_sheet(prepared))
+        if augmented is not None:
+            _save("augmented", augmented, augmentation_sheet(prepared))
+    left_out = prepared.meta["left_out"]
+    if left_out:
+        typer.echo(f"{left_out} things were left out: {out / LEFT_OUT}")
+
+
+def _processes(workers: int | None) -> int:
+    return workers or os.cpu_count() or 1
+
+
+def _table(
+    root: Path, labels: Path, units: tuple[int, ...] | None
+) -> tuple[Reader, dict[str, Any]]:
+    return Table(root, labels, units), {"labels": str(labels.resolve())}
+
+
+def _parse_action_units(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(sorted(int(unit) for unit in text.split(",")))
+    except ValueError as error:
+        raise InputError(f"action_units: expected numbers as 1,2,4, got {text!r}") from error
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    try:
+        number, count = map(int, text.split("/"))
+    except ValueError as error:
+        raise InputError(f"shard: expected i/n, as 0/4, got {text!r}") from error
+    return number, count
+
+
+def _save(option: str, path: Path, picture: NDArray[np.uint8]) -> None:
+    try:
+        save_png(path, picture)
+    except OSError as error:
+        raise InputError(f"{option}: {path} cannot be written: {error.strerror}") from error
+    typer.echo(f"contact sheet: {path}")
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and what is told how far the work is."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _report(summary: Summary, out: Path, allow_missing: bool) -> None:
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    problems = summary.problems
+    for row in problems.head(SHOWN_PROBLEMS).itertuples():
+        frame = "" if row.frame is pd.NA else f" frame {row.frame}"
+        typer.echo(f"left out: {row.file}{frame}: {row.reason}", err=True)
+    if len(problems) > SHOWN_PROBLEMS:
+        typer.echo(f"... and {len(problems) - SHOWN_PROBLEMS} more", err=True)
+    typer.echo(
+        f"{summary.frames} frames are in {out}; {len(problems)} things were left out", err=True
+    )
+    if len(problems):
+        typer.echo(f"all that was left out: {out / LEFT_OUT}", err=True)
+        if not allow_missing:
+            raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
