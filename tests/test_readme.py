@@ -12,8 +12,20 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
+@pytest.fixture
+def faces(tmp_path: Path) -> None:
+    """What the README's ``fastcaps-au synth faces`` makes, but smaller."""
+    for package in ("cv2", "pyarrow", "pytorch_lightning", "typer"):
+        pytest.importorskip(package, reason="needs the extra au")
+    from fastcaps.training.synthetic.settings import Settings
+    from fastcaps.training.synthetic.synthesis import synthesize
+
+    synthesize(tmp_path / "faces", Settings("prepared", subjects=2, frames_per_subject=8))
+
+
+@pytest.mark.usefixtures("faces")
 def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where an example writes a file
+    monkeypatch.chdir(tmp_path)  # where an example reads and writes files
     torch.manual_seed(0)
     text = README.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": "readme"}

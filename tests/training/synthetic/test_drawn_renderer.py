@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("cv2", reason="needs the extra dependencies of training")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,19 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import pytest
-from numpy.typing import NDArray
-
-pytest.importorskip("av", reason="needs the extra dependencies of training")
-pytest.importorskip("cv2", reason="needs the extra dependencies of training")
-pytest.importorskip("pyarrow", reason="needs the extra dependencies of training")
-
 import av
 import cv2
+import numpy as np
+import pandas as pd
 import pyarrow.parquet
+import pytest
 import scipy.io
+from numpy.typing import NDArray
 
 from fastcaps.training.action_units import ACTION_UNITS, EMOTIONS, column
 from fastcaps.training.faces.aligned import aligned_face

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy", reason="needs the extra dependencies of training")
-
 from fastcaps.training.action_units import ACTION_UNITS, EMOTIONS
 from fastcaps.training.errors import InputError
 from fastcaps.training.synthetic.people import State

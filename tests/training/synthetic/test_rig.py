@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("pyarrow", reason="needs the extra dependencies of training")
-
 from fastcaps.training.errors import InputError
 from fastcaps.training.synthetic.expressions import EXPRESSIONS
 from fastcaps.training.synthetic.rig import Rig, load_rig, save_rig

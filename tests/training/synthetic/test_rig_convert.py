@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="needs the extra dependencies of training")
-
 from fastcaps.training.errors import InputError
 from fastcaps.training.synthetic.rig import load_rig
 from fastcaps.training.synthetic.rig_convert import ICT_FACE_KIT, convert_rig

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("cv2", reason="needs the extra dependencies of training")
-pytest.importorskip("embreex", reason="needs the extra dependencies of training and the rig")
+pytest.importorskip("embreex", reason="needs the extra rig")
 
 from scipy.spatial.transform import Rotation
 

@@ -18,11 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("av", reason="needs the extra dependencies of training")
-pytest.importorskip("cv2", reason="needs the extra dependencies of training")
-pytest.importorskip("pyarrow", reason="needs the extra dependencies of training")
-
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
