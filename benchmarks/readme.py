@@ -7,22 +7,27 @@ table, that of the CPU the picture too; a test compares them with the committed 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 # Last, so that an installed fastcaps is found before the source tree beside this folder.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.formats import byte_count, milliseconds, rates
-from benchmarks.results import Report, Result, Row, read
+from benchmarks.results import Machine, Report, Result, Row, read
 
 __all__ = [
+    "AU_DATA",
+    "AU_DATA_RESULTS",
     "GPU",
     "GPU_RESULTS",
     "README",
     "RESULTS",
+    "au_data_part",
     "gpu_part",
     "main",
     "measured_part",
@@ -42,6 +47,9 @@ GPU_RESULTS = tuple(
     RESULTS.with_name(f"h100-{name}.json") for name in ("32", "128", "512", "128-bfloat16")
 )
 """Written by ``make gpu-race``, as ``float32-<batch>.json`` and ``bfloat16-<batch>.json``."""
+AU_DATA = "measured on AU data"
+AU_DATA_RESULTS = RESULTS.with_name("au-data-cpu.json")
+"""Written by ``au_data.py``."""
 MISSING = "-"
 
 COLUMNS = (
@@ -69,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         part = measured_part(read(options.json))
         text = replace_measured_part(options.readme.read_text(encoding="utf-8"), part)
         text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
+        au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
+        text = replace_measured_part(text, au_data_part(au_data), AU_DATA)
         options.readme.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         parser.error(str(error))
@@ -107,6 +117,15 @@ def gpu_part(reports: Iterable[Report]) -> str:
     first, *others = reports
     rows = [*first.rows, *(row for report in others for row in report.rows)]
     return "\n".join(_hardware_and_table(replace(first, rows=rows))) + "\n"
+
+
+def au_data_part(report: Mapping[str, Any]) -> str:
+    """Hardware and the rates of making, preparing and augmenting AU data, in Markdown."""
+    lines = [f"Measured on {Machine(**report['machine'])}; medians of whole calls.", ""]
+    lines += [_table_line(["", "pictures a second"]), _table_line(["---", "---:"])]
+    for rate in report["rates"]:
+        lines.append(_table_line([rate["name"], f"{rate['per_second']:,.0f}"]))
+    return "\n".join(lines) + "\n"
 
 
 def _hardware_and_table(report: Report) -> list[str]:

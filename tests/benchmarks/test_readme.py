@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks.readme import (
+    AU_DATA,
+    AU_DATA_RESULTS,
     GPU,
     GPU_RESULTS,
     README,
     RESULTS,
+    au_data_part,
     gpu_part,
     main,
     measured_part,
@@ -21,7 +26,7 @@ from benchmarks.shapes import Size
 
 TEXT = (
     "above\n<!-- measured -->\nold\n<!-- /measured -->\nbetween\n"
-    f"<!-- {GPU} -->\n<!-- /{GPU} -->\nbelow\n"
+    f"<!-- {GPU} -->\n<!-- /{GPU} -->\n<!-- {AU_DATA} -->\n<!-- /{AU_DATA} -->\nbelow\n"
 )
 MACHINE = Machine("cpu", "Some CPU", "AVX2", 2, "Linux", {"torch": "2.10"}, 1e11, 1e10)
 
@@ -41,8 +46,14 @@ def _report(*, with_alternative: bool = True) -> Report:
 def test_readme_shows_the_committed_results() -> None:
     text = README.read_text(encoding="utf-8")
     expected = replace_measured_part(text, measured_part(read(RESULTS)))
-    expected = replace_measured_part(expected, gpu_part(map(read, GPU_RESULTS)), GPU)
-    assert text == expected, "run python benchmarks/readme.py"
+    assert text == with_committed_parts(expected), "run python benchmarks/readme.py"
+
+
+def with_committed_parts(text: str) -> str:
+    """``text`` with the parts that have no results of their own on the command line."""
+    text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
+    au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
+    return replace_measured_part(text, au_data_part(au_data), AU_DATA)
 
 
 def test_part_names_the_hardware_and_every_measured_row() -> None:
@@ -85,9 +96,16 @@ def test_command_rewrites_the_file(tmp_path: Path) -> None:
     readme.write_text(TEXT, encoding="utf-8")
     write(_report(), results)
     main(["--json", str(results), "--readme", str(readme)])
-    expected = replace_measured_part(TEXT, measured_part(_report()))
-    expected = replace_measured_part(expected, gpu_part(map(read, GPU_RESULTS)), GPU)
+    expected = with_committed_parts(replace_measured_part(TEXT, measured_part(_report())))
     assert readme.read_text(encoding="utf-8") == expected
+
+
+def test_au_data_part_names_the_hardware_and_every_rate() -> None:
+    rates = [{"name": "synth", "pictures": 20, "seconds": [1.0], "per_second": 1234.5}]
+    part = au_data_part({"machine": asdict(MACHINE), "rates": rates})
+    hardware, *_, row = part.splitlines()
+    assert hardware.startswith("Measured on Some CPU (2 threads, AVX2), PyTorch 2.10;")
+    assert row == "| synth | 1,234 |"
 
 
 def test_command_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
