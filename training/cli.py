@@ -40,7 +40,7 @@ from fastcaps.training.readers.ckplus import CkPlus
 from fastcaps.training.readers.disfa import Camera, Disfa
 from fastcaps.training.readers.sequences import Reader
 from fastcaps.training.readers.table import Table
-from fastcaps.training.synthetic.rig_convert import convert_rig
+from fastcaps.training.synthetic.rigged.convert import convert_rig
 from fastcaps.training.synthetic.settings import Settings
 from fastcaps.training.synthetic.synthesis import synthesize
 

@@ -19,7 +19,7 @@ from fastcaps.training.readers.ckplus import CkPlus
 from fastcaps.training.readers.disfa import Disfa
 from fastcaps.training.readers.landmark_table import POINT_COLUMNS
 from fastcaps.training.readers.sequences import Reader
-from fastcaps.training.synthetic.drawn_renderer import DrawnRenderer
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 from fastcaps.training.synthetic.people import Picture
 from fastcaps.training.synthetic.recordings import Recording, person_in, states_of

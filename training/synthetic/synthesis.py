@@ -27,15 +27,15 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import COUNT
 from fastcaps.training.folders import claim_folder, held, write_atomically
 from fastcaps.training.processes import result_of, worker_pool
-from fastcaps.training.synthetic.drawn_renderer import DrawnRenderer
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.layout import UNFINISHED
 from fastcaps.training.synthetic.layouts.prepared import PreparedLayout
 from fastcaps.training.synthetic.layouts.truth import TRUTH, merge, truth_of
 from fastcaps.training.synthetic.people import Picture, Renderer
 from fastcaps.training.synthetic.performances import coded_intensities
 from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
-from fastcaps.training.synthetic.rig import load_rig
-from fastcaps.training.synthetic.rig_renderer import RigRenderer
+from fastcaps.training.synthetic.rigged.renderer import RigRenderer
+from fastcaps.training.synthetic.rigged.rig import load_rig
 from fastcaps.training.synthetic.settings import Settings, recordings_of
 
 __all__ = ["Progress", "Summary", "synthesize"]

@@ -26,7 +26,7 @@ from fastcaps.training.readers.disfa import CAMERAS, Disfa
 from fastcaps.training.readers.landmark_table import load_landmarks
 from fastcaps.training.readers.pictures import open_image, open_pictures
 from fastcaps.training.readers.sequences import Contents, Sequence
-from fastcaps.training.synthetic.drawn_renderer import DrawnRenderer
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.truth import SCHEMA, TRUTH
 from fastcaps.training.synthetic.people import Picture
 from fastcaps.training.synthetic.performances import coded_intensities, occurrences

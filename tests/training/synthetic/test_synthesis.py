@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import held
 from fastcaps.training.synthetic import synthesis
-from fastcaps.training.synthetic.drawn_renderer import DrawnRenderer
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.people import Person, Picture, State
 from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
 from fastcaps.training.synthetic.settings import LAYOUTS, Settings, recordings_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fastcaps.training.synthetic.drawn_canvas import Canvas, curve
-from fastcaps.training.synthetic.drawn_colours import Colours
-from fastcaps.training.synthetic.drawn_shape import Points
+from fastcaps.training.synthetic.drawn.canvas import Canvas, curve
+from fastcaps.training.synthetic.drawn.colours import Colours
+from fastcaps.training.synthetic.drawn.shape import Points
 from fastcaps.training.synthetic.people import Person
 
 __all__ = ["draw_brows", "draw_eyes", "draw_head", "draw_mouth", "draw_nose"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import ACTION_UNITS
-from fastcaps.training.synthetic.skin_map import MAP_SIDE, SkinMap, blurred
+from fastcaps.training.synthetic.rigged.skin_map import MAP_SIDE, SkinMap, blurred
 
 __all__ = ["LINES", "wrinkle_maps", "wrinkles"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from fastcaps.training.synthetic.rig import PARTS, Rig
+from fastcaps.training.synthetic.rigged.rig import PARTS, Rig
 
 __all__ = ["BOTTOM", "MAP_SIDE", "TOP", "WIDEST", "SkinMap", "blurred", "map_places"]
 

@@ -13,8 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.synthetic.people import Person
-from fastcaps.training.synthetic.rig import PARTS
-from fastcaps.training.synthetic.skin_map import BOTTOM, MAP_SIDE, TOP, WIDEST, SkinMap, blurred
+from fastcaps.training.synthetic.rigged.rig import PARTS
+from fastcaps.training.synthetic.rigged.skin_map import (
+    BOTTOM,
+    MAP_SIDE,
+    TOP,
+    WIDEST,
+    SkinMap,
+    blurred,
+)
 
 __all__ = ["Appearance", "background", "linear", "paint"]
 

@@ -1,15 +1,17 @@
-"""A rig of a few vertices, and the same as OBJ files in a checkout's layout."""
+"""The rigs of the tests: a real one where it is at hand, and one of a few vertices, also as OBJ."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from fastcaps.training.synthetic.expressions import EXPRESSIONS
-from fastcaps.training.synthetic.rig import PARTS, Rig
-from fastcaps.training.synthetic.rig_convert import Layout
+from fastcaps.training.synthetic.rigged.convert import Layout
+from fastcaps.training.synthetic.rigged.expressions import EXPRESSIONS
+from fastcaps.training.synthetic.rigged.rig import PARTS, Rig
 
+ICT = Path(__file__).parents[5] / "shared" / "data" / "ict_face_rig.npz"
 VERTICES = 12
 POLYGONS: tuple[tuple[int, ...], ...] = (
     *((0, 1, 2, 3), (3, 2, 4), (4, 5, 6, 7, 8), (5, 6, 7), (6, 7, 8)),
@@ -65,3 +67,12 @@ def write_checkout(folder: Path, rig: Rig) -> None:
         write(name, rig.neutral + offsets)
     for number, offsets in enumerate(rig.identity):
         write(f"identity{number:03d}", rig.neutral + offsets)
+
+
+def assert_same(one: Rig, other: Rig) -> None:
+    """All arrays of two rigs are equal, and of the same types."""
+    for field in fields(Rig):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        np.testing.assert_array_equal(a, b, err_msg=field.name)
+        if isinstance(a, np.ndarray):
+            assert a.dtype == b.dtype, field.name

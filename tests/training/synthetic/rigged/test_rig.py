@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,11 @@ import numpy as np
 import pytest
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.synthetic.expressions import EXPRESSIONS
-from fastcaps.training.synthetic.rig import Rig, load_rig, save_rig
-from tests.training.synthetic.tiny_rig import tiny_rig
+from fastcaps.training.synthetic.rigged.expressions import EXPRESSIONS
+from fastcaps.training.synthetic.rigged.rig import load_rig, save_rig
+from tests.training.synthetic.rigged.rigs import ICT, assert_same, tiny_rig
 
-ICT = Path(__file__).parents[4] / "shared" / "data" / "ict_face_rig.npz"
 HELP = r"github.com/ICT-VGL/ICT-FaceKit.*fastcaps-au rig convert CHECKOUT OUT"
-
-
-def assert_same(one: Rig, other: Rig) -> None:
-    for field in fields(Rig):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        np.testing.assert_array_equal(a, b, err_msg=field.name)
-        if isinstance(a, np.ndarray):
-            assert a.dtype == b.dtype, field.name
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 
 from fastcaps.training.action_units import ACTION_UNITS
 from fastcaps.training.faces.landmarks import MIRRORED
-from fastcaps.training.synthetic.drawn_canvas import Canvas, curve
-from fastcaps.training.synthetic.drawn_shape import Points
+from fastcaps.training.synthetic.drawn.canvas import Canvas, curve
+from fastcaps.training.synthetic.drawn.shape import Points
 
 __all__ = ["draw_creases"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.synthetic.rig import PARTS, WHERE, Rig, save_rig
+from fastcaps.training.synthetic.rigged.rig import PARTS, WHERE, Rig, save_rig
 
 __all__ = ["ICT_FACE_KIT", "Layout", "convert_rig", "read_checkout"]
 

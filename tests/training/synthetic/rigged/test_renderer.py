@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,15 @@ from fastcaps.training.action_units import ACTION_UNITS
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import MEAN_FACE, MIRRORED
 from fastcaps.training.faces.similarity import apply, fit
-from fastcaps.training.synthetic import rig_renderer
-from fastcaps.training.synthetic.expressions import expression_weights
 from fastcaps.training.synthetic.people import Person, Picture, Pose, State, draw_person
-from fastcaps.training.synthetic.rig import load_rig
-from fastcaps.training.synthetic.rig_mesh import Camera, cast
-from fastcaps.training.synthetic.rig_renderer import RigRenderer
-from fastcaps.training.synthetic.skin_map import map_places
+from fastcaps.training.synthetic.rigged import renderer as rig_renderer
+from fastcaps.training.synthetic.rigged.expressions import expression_weights
+from fastcaps.training.synthetic.rigged.mesh import Camera, cast
+from fastcaps.training.synthetic.rigged.renderer import RigRenderer
+from fastcaps.training.synthetic.rigged.rig import load_rig
+from fastcaps.training.synthetic.rigged.skin_map import map_places
+from tests.training.synthetic.rigged.rigs import ICT
 
-ICT = Path(__file__).parents[4] / "shared" / "data" / "ict_face_rig.npz"
 pytestmark = pytest.mark.skipif(not ICT.exists(), reason="needs the ICT face rig, ../shared/data")
 
 UNITS = list(ACTION_UNITS)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.synthetic.rig import load_rig
-from fastcaps.training.synthetic.rig_convert import ICT_FACE_KIT, convert_rig
-from tests.training.synthetic.test_rig import ICT, assert_same
-from tests.training.synthetic.tiny_rig import LAYOUT, tiny_rig, write_checkout
+from fastcaps.training.synthetic.rigged.convert import ICT_FACE_KIT, convert_rig
+from fastcaps.training.synthetic.rigged.rig import load_rig
+from tests.training.synthetic.rigged.rigs import ICT, LAYOUT, assert_same, tiny_rig, write_checkout
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcaps.training.synthetic.drawn_colours import Colour
-from fastcaps.training.synthetic.drawn_shape import Points, turn
+from fastcaps.training.synthetic.drawn.colours import Colour
+from fastcaps.training.synthetic.drawn.shape import Points, turn
 from fastcaps.training.synthetic.people import State
 
 __all__ = ["Canvas", "curve"]

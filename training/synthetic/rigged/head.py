@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.synthetic.people import Pose, State
-from fastcaps.training.synthetic.rig import PARTS, Rig
-from fastcaps.training.synthetic.rig_mesh import TURNS_ABOUT, NormalSums, rotation, scene_of
-from fastcaps.training.synthetic.skin_map import blurred, map_places
+from fastcaps.training.synthetic.rigged.mesh import TURNS_ABOUT, NormalSums, rotation, scene_of
+from fastcaps.training.synthetic.rigged.rig import PARTS, Rig
+from fastcaps.training.synthetic.rigged.skin_map import blurred, map_places
 
 __all__ = ["Head"]
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fastcaps.training.action_units import ACTION_UNITS
-from fastcaps.training.synthetic.expressions import (
+from fastcaps.training.synthetic.people import Person, State
+from fastcaps.training.synthetic.rigged.expressions import (
     EXPRESSIONS,
     ONE_FOR_BOTH_SIDES,
     SHAPES,
     activations,
     expression_weights,
 )
-from fastcaps.training.synthetic.people import Person, State
 
 UNITS = list(ACTION_UNITS)
 PERSON = Person(

@@ -8,21 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcaps.training.synthetic.appearance import Appearance, background, paint
-from fastcaps.training.synthetic.expressions import activations, expression_weights
 from fastcaps.training.synthetic.people import Person, Picture, State
-from fastcaps.training.synthetic.rig import PARTS, Rig
-from fastcaps.training.synthetic.rig_head import Head
-from fastcaps.training.synthetic.rig_mesh import Camera, Hits, cast
-from fastcaps.training.synthetic.shading import (
+from fastcaps.training.synthetic.rigged.appearance import Appearance, background, paint
+from fastcaps.training.synthetic.rigged.expressions import activations, expression_weights
+from fastcaps.training.synthetic.rigged.head import Head
+from fastcaps.training.synthetic.rigged.mesh import Camera, Hits, cast
+from fastcaps.training.synthetic.rigged.rig import PARTS, Rig
+from fastcaps.training.synthetic.rigged.shading import (
     EYE_SHININESS,
     SHININESS,
     Lights,
     eye_colours,
     to_bytes,
 )
-from fastcaps.training.synthetic.skin_map import SkinMap
-from fastcaps.training.synthetic.wrinkles import wrinkle_maps, wrinkles
+from fastcaps.training.synthetic.rigged.skin_map import SkinMap
+from fastcaps.training.synthetic.rigged.wrinkles import wrinkle_maps, wrinkles
 
 __all__ = ["RigRenderer"]
 

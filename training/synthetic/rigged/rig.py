@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces import landmarks
 from fastcaps.training.folders import write_atomically
-from fastcaps.training.synthetic.expressions import EXPRESSIONS
 from fastcaps.training.synthetic.people import IDENTITY_MODES
+from fastcaps.training.synthetic.rigged.expressions import EXPRESSIONS
 
 __all__ = ["PARTS", "WHERE", "Rig", "load_rig", "save_rig"]
 

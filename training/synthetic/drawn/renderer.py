@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcaps.training.synthetic.drawn_canvas import Canvas
-from fastcaps.training.synthetic.drawn_colours import Colours
-from fastcaps.training.synthetic.drawn_creases import draw_creases
-from fastcaps.training.synthetic.drawn_parts import (
+from fastcaps.training.synthetic.drawn.canvas import Canvas
+from fastcaps.training.synthetic.drawn.colours import Colours
+from fastcaps.training.synthetic.drawn.creases import draw_creases
+from fastcaps.training.synthetic.drawn.parts import (
     draw_brows,
     draw_eyes,
     draw_head,
     draw_mouth,
     draw_nose,
 )
-from fastcaps.training.synthetic.drawn_shape import amounts, expressive_face
+from fastcaps.training.synthetic.drawn.shape import amounts, expressive_face
 from fastcaps.training.synthetic.people import Person, Picture, State
 
 __all__ = ["DrawnRenderer"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fastcaps.training.action_units import ACTION_UNITS
 from fastcaps.training.faces.landmarks import MEAN_FACE, MIRRORED
 from fastcaps.training.faces.similarity import apply, fit
-from fastcaps.training.synthetic.drawn_renderer import DrawnRenderer
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.people import Person, Picture, Pose, State, draw_person
 
 UNITS = list(ACTION_UNITS)
