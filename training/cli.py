@@ -27,7 +27,7 @@ from fastcaps.training.action_units import (
     BP4D_ACTION_UNITS,
     DISFA_ACTION_UNITS,
 )
-from fastcaps.training.contact_sheet import action_unit_sheet, augmentation_sheet, save_png
+from fastcaps.training.contact_sheet import action_unit_sheet, augmentation_sheet, save_picture
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.detectors import Device
 from fastcaps.training.inspection import tables
@@ -40,8 +40,10 @@ from fastcaps.training.readers.ckplus import CkPlus
 from fastcaps.training.readers.disfa import Camera, Disfa
 from fastcaps.training.readers.sequences import Reader
 from fastcaps.training.readers.table import Table
+from fastcaps.training.synthetic.renderers import make_renderer
 from fastcaps.training.synthetic.rigged.convert import convert_rig
 from fastcaps.training.synthetic.settings import Settings
+from fastcaps.training.synthetic.sheet import people_sheet
 from fastcaps.training.synthetic.synthesis import synthesize
 
 __all__ = ["app"]
@@ -59,6 +61,10 @@ rig_app = typer.Typer(no_args_is_help=True)
 app.add_typer(rig_app, name="rig", help="Face rigs for synth.")
 
 Out = Annotated[Path, typer.Argument(help="Folder of the result, made if it is missing.")]
+Rig = Annotated[
+    Path | None,
+    typer.Option(help="A face rig, see 'rig convert'.  [faces drawn in two dimensions]"),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes at work.  [as many as processors]")
 ]
@@ -149,10 +155,7 @@ def synth(
     subjects: Annotated[int, typer.Option(help="How many people.")] = 40,
     frames_per_subject: Annotated[int, typer.Option(help="With labels.")] = 500,
     layout: Annotated[SyntheticLayout, typer.Option(help="Whose files to write.")] = "prepared",
-    rig: Annotated[
-        Path | None,
-        typer.Option(help="A face rig, see 'rig convert'.  [faces drawn in two dimensions]"),
-    ] = None,
+    rig: Rig = None,
     side: Annotated[
         int | None, typer.Option(help="Of the pictures, in pixels.  [192; prepared: twice size]")
     ] = None,
@@ -181,6 +184,19 @@ def synth(
         f"{made.frames} frames of {made.subjects} people in {made.recordings} recordings are "
         f"in {out}"
     )
+
+
+@app.command()
+def show(
+    picture: Annotated[Path, typer.Argument(help="The picture: a PNG or JPEG file.")],
+    subjects: Annotated[int, typer.Option(min=1, help="How many people.")] = 8,
+    rig: Rig = None,
+    side: Annotated[int, typer.Option(min=16, help="Of each face, in pixels.")] = 96,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw each action unit alone on several made-up people, those that synth makes."""
+    with _one_line_errors():
+        _save("picture", picture, people_sheet(make_renderer(rig), subjects, side, seed))
 
 
 @rig_app.command()
@@ -252,7 +268,7 @@ def _parse_shard(text: str) -> tuple[int, int]:
 
 def _save(option: str, path: Path, picture: NDArray[np.uint8]) -> None:
     try:
-        save_png(path, picture)
+        save_picture(path, picture)
     except OSError as error:
         raise InputError(f"{option}: {path} cannot be written: {error.strerror}") from error
     typer.echo(f"contact sheet: {path}")

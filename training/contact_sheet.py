@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from fastcaps.training.action_units import ACTION_UNITS, column
 from fastcaps.training.augmentation import COLOUR_224, GRAY_96, augment
+from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_atomically
 from fastcaps.training.prepared import Prepared
 
-__all__ = ["action_unit_sheet", "augmentation_sheet", "contact_sheet", "save_png"]
+__all__ = ["action_unit_sheet", "augmentation_sheet", "contact_sheet", "save_picture"]
 
 GAP = 4
 CAPTION = 16
@@ -102,13 +103,16 @@ def augmentation_sheet(
     return contact_sheet(rows, captions, side)
 
 
-def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a picture uint8 [height, width, 3], RGB.
+def save_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a picture uint8 [height, width, 3], RGB, in the form that its name ends in.
 
     Raises:
+        InputError: the name ends neither in .png nor in .jpg.
         OSError: the file cannot be written.
     """
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"{path}: expected a name that ends in .png or .jpg")
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     write_atomically(path, lambda file: file.write(data.tobytes()))
 
 

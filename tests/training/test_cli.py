@@ -47,6 +47,21 @@ def test_inspect_counts_and_draws(made_up: Path, tmp_path: Path) -> None:
         assert picture.std() > 20
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_show_draws_each_action_unit_on_each_person(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sheet{suffix}"
+    assert run("show", path, "--subjects", 3, "--side", 48).exit_code == 0
+    sheet = cv2.imread(str(path)).astype(float)
+    assert sheet.shape == (18 * 68, 3 * 52 + 4, 3)
+    faces = [[sheet[y + 16 : y + 64, x : x + 48] for x in (4, 56, 108)] for y in range(0, 1224, 68)]
+    changes = [np.abs(faces[unit][0] - faces[0][0]).mean() for unit in range(18)]
+    assert min(changes[1:]) > 0.3
+    assert np.abs(faces[0][0] - faces[0][1]).mean() > 5
+    result = run("show", tmp_path / "sheet.txt")
+    assert result.exit_code == 2
+    assert "sheet.txt: expected a name that ends in .png or .jpg" in result.output
+
+
 def test_inspect_of_something_else_is_one_line(tmp_path: Path) -> None:
     result = run("inspect", tmp_path)
     assert result.exit_code == 2

@@ -22,7 +22,7 @@ from fastcaps.training.readers.sequences import Reader
 from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 from fastcaps.training.synthetic.people import Picture
-from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
+from fastcaps.training.synthetic.recordings import Recording, person_of, states_of
 from fastcaps.training.synthetic.settings import Settings, recordings_of
 from tests.training.synthetic_trees import (
     cut_off,
@@ -76,7 +76,7 @@ class Tree:
             assert np.abs(frame.astype(float) - expected).mean() < 4, key
 
     def _drawn(self, recording: Recording) -> list[Picture]:
-        person = person_in(recording, 0)
+        person = person_of(recording.person, 0)
         return [DrawnRenderer().render(person, state, SIDE) for state in states_of(recording, 0)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastcaps.training.synthetic.people import Person, State, draw_person
 from fastcaps.training.synthetic.performances import TASKS, perform, perform_emotion
 
-__all__ = ["Recording", "draws_of_plan", "person_in", "split_into_tasks", "states_of"]
+__all__ = ["Recording", "draws_of_plan", "person_of", "split_into_tasks", "states_of"]
 
 PLAN, PERSON, PERFORMANCE = range(3)
 """What is drawn."""
@@ -62,9 +62,9 @@ def draws_of_plan(seed: int, person: int) -> np.random.Generator:
     return _draws(seed, PLAN, person)
 
 
-def person_in(recording: Recording, seed: int) -> Person:
-    """Who is shown: the same in all recordings of a subject."""
-    return draw_person(_draws(seed, PERSON, recording.person))
+def person_of(number: int, seed: int) -> Person:
+    """The subject of this number, from 0: the same in all of the subject's recordings."""
+    return draw_person(_draws(seed, PERSON, number))
 
 
 def states_of(recording: Recording, seed: int) -> list[State]:

@@ -27,14 +27,13 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import COUNT
 from fastcaps.training.folders import claim_folder, held, write_atomically
 from fastcaps.training.processes import result_of, worker_pool
-from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.layout import UNFINISHED
 from fastcaps.training.synthetic.layouts.prepared import PreparedLayout
 from fastcaps.training.synthetic.layouts.truth import TRUTH, merge, truth_of
 from fastcaps.training.synthetic.people import Picture, Renderer
 from fastcaps.training.synthetic.performances import coded_intensities
-from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
-from fastcaps.training.synthetic.rigged.renderer import RigRenderer
+from fastcaps.training.synthetic.recordings import Recording, person_of, states_of
+from fastcaps.training.synthetic.renderers import make_renderer
 from fastcaps.training.synthetic.rigged.rig import load_rig
 from fastcaps.training.synthetic.settings import Settings, recordings_of
 
@@ -146,7 +145,7 @@ def _run_each(jobs: list[_Job], workers: int) -> Iterator[int]:
 def _run(job: _Job) -> int:
     """Draw and write one recording; gives the number of its pictures."""
     recording, settings = job.recording, job.settings
-    person = person_in(recording, settings.seed)
+    person = person_of(recording.person, settings.seed)
     states = states_of(recording, settings.seed)
     landmarks = np.empty((len(states), COUNT, 2), dtype=np.float32)
     renderer = _renderer(settings.rig, job.digest)
@@ -171,7 +170,7 @@ def _run(job: _Job) -> int:
 @lru_cache(maxsize=1)
 def _renderer(rig: Path | None, digest: str | None) -> Renderer:
     """Made once in each process, and again for a file with another digest."""
-    return DrawnRenderer() if rig is None else RigRenderer(load_rig(rig))
+    return make_renderer(rig)
 
 
 @contextmanager

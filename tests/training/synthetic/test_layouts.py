@@ -30,7 +30,7 @@ from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.layouts.truth import SCHEMA, TRUTH
 from fastcaps.training.synthetic.people import Picture
 from fastcaps.training.synthetic.performances import coded_intensities, occurrences
-from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
+from fastcaps.training.synthetic.recordings import Recording, person_of, states_of
 from fastcaps.training.synthetic.settings import LAYOUTS, Settings, recordings_of
 from tests.training.synthetic_trees import (
     cut_off,
@@ -64,7 +64,7 @@ def settings_of(layout: str) -> Settings:
 
 def drawn(recording: Recording) -> Iterator[Picture]:
     """Its pictures, drawn anew."""
-    person = person_in(recording, 0)
+    person = person_of(recording.person, 0)
     for state in states_of(recording, 0):
         yield DrawnRenderer().render(person, state, SIDE)
 
@@ -113,7 +113,7 @@ def test_the_truth_is_what_is_drawn(trees: dict[str, Path], layout: str) -> None
     assert list(zip(truth["subject"], truth["sequence"], truth["frame"], strict=True)) == keys
     for recording in recordings[:: len(recordings) // 2]:
         rows = rows_of(truth, recording)
-        person, states = person_in(recording, 0), states_of(recording, 0)[: recording.frames]
+        person, states = person_of(recording.person, 0), states_of(recording, 0)[: recording.frames]
         coded = coded_intensities(states)
         np.testing.assert_array_equal(intensities(rows), coded)
         np.testing.assert_array_equal(labels(rows), occurrences(coded))

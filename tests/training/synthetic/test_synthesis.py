@@ -27,7 +27,7 @@ from fastcaps.training.folders import held
 from fastcaps.training.synthetic import synthesis
 from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
 from fastcaps.training.synthetic.people import Person, Picture, State
-from fastcaps.training.synthetic.recordings import Recording, person_in, states_of
+from fastcaps.training.synthetic.recordings import Recording, person_of, states_of
 from fastcaps.training.synthetic.settings import LAYOUTS, Settings, recordings_of
 from fastcaps.training.synthetic.synthesis import synthesize
 from tests.training.synthetic_trees import files_of, truth_in
@@ -281,7 +281,7 @@ def test_seeds_people_and_recordings_differ() -> None:
     keys = [(person, number, seed) for person in range(3) for number in range(3) for seed in (0, 1)]
     assert len({shown(*key) for key in keys}) == len(keys)
     people = {
-        person_in(Recording("S", "T1", person, number, "T1", 1), seed).detail
+        person_of(Recording("S", "T1", person, number, "T1", 1), seed).detail
         for person, number, seed in keys
     }
     assert len(people) == 6
