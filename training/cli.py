@@ -87,7 +87,7 @@ def prepare(
     ] = None,
     face_detector: Annotated[
         str | None,
-        typer.Option(help="face-alignment: sfd, blazeface, retinaface; dlib: hog, cnn.  [first]"),
+        typer.Option(help="face-alignment: sfd, blazeface; dlib: hog, cnn.  [the first]"),
     ] = None,
     device: Annotated[Device, typer.Option(help="Of face-alignment's networks.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Pictures they work on at once.")] = 8,

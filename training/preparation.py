@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.faces.detectors import Detector, DetectorName, Device, make_detector
+from fastcaps.training.faces.detectors import Detector, Device, make_detector
 from fastcaps.training.folders import claim_folder, held
 from fastcaps.training.parts import PartFiles, digest, prepare_part
 from fastcaps.training.prepared import CONTENTS, META, Shape, open_prepared, write_prepared
@@ -207,6 +207,9 @@ def _prepare_parts(
             done += len(job.sequence)
             tell(done, total)
         return
+    if left:
+        # Here first, so that weights are downloaded once, or what is missing is told at once.
+        _make_detector(options, resources)
     with worker_pool(resources.workers) as pool:
         running = {pool.submit(_run, job): job for job in left}
         while running:
@@ -246,21 +249,25 @@ class _Job:
 
 
 def _run(job: _Job) -> int:
-    options = job.options
-    detector = None
-    if options.alignment != "given":
-        detector = _detector(
-            options.alignment, options.face_detector, job.resources.device, job.resources.batch
-        )
-    return prepare_part(job.sequence, job.root, job.files, options.shape, detector)
+    detector = _detector(job.options, job.resources)
+    return prepare_part(job.sequence, job.root, job.files, job.options.shape, detector)
 
 
 @lru_cache(maxsize=1)
-def _detector(
-    name: DetectorName, face_detector: str | None, device: Device, batch: int
-) -> Detector:
+def _detector(options: Options, resources: Resources) -> Detector | None:
     """Loads networks once in each process."""
-    return make_detector(name, device=device, batch=batch, face_detector=face_detector)
+    return _make_detector(options, resources)
+
+
+def _make_detector(options: Options, resources: Resources) -> Detector | None:
+    if options.alignment == "given":
+        return None
+    return make_detector(
+        options.alignment,
+        device=resources.device,
+        batch=resources.batch,
+        face_detector=options.face_detector,
+    )
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def _load(face_detector: str, device: str) -> Any:
         module = import_module(f"face_alignment.detection.{face_detector}.{face_detector}_detector")
     except ImportError as error:
         raise InputError(
-            f"detector: face-alignment needs pip install 'fastcaps[au]' ({error})"
+            f"detector: face-alignment needs pip install 'fastcaps[face-alignment]' ({error})"
         ) from error
     of_detector = {
         key: module.models_urls[name] for key, name in FACE_DETECTORS[face_detector].items()

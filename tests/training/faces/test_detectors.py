@@ -87,7 +87,7 @@ def test_a_missing_gpu_is_said() -> None:
     ("name", "package", "extra"),
     [
         ("dlib", "dlib", r"fastcaps\[dlib\]"),
-        ("face-alignment", "face_alignment.api", r"fastcaps\[au\]"),
+        ("face-alignment", "face_alignment.api", r"fastcaps\[face-alignment\]"),
     ],
 )
 def test_a_missing_package_is_said(
