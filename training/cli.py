@@ -29,7 +29,7 @@ from fastcaps.training.action_units import (
 )
 from fastcaps.training.contact_sheet import action_unit_sheet, augmentation_sheet, save_picture
 from fastcaps.training.errors import InputError
-from fastcaps.training.faces.detectors import Device
+from fastcaps.training.faces.detectors import Device, choose_device
 from fastcaps.training.inspection import tables
 from fastcaps.training.merging import merge as merge_shards
 from fastcaps.training.preparation import Alignment, Options, Resources, Summary
@@ -42,7 +42,7 @@ from fastcaps.training.readers.sequences import Reader
 from fastcaps.training.readers.table import Table
 from fastcaps.training.synthetic.renderers import make_renderer
 from fastcaps.training.synthetic.rigged.convert import convert_rig
-from fastcaps.training.synthetic.settings import Settings
+from fastcaps.training.synthetic.settings import LayoutName, Settings
 from fastcaps.training.synthetic.sheet import people_sheet
 from fastcaps.training.synthetic.synthesis import synthesize
 
@@ -53,9 +53,11 @@ DataSet = Literal["bp4d", "disfa", "ckplus", "csv"]
 SHOWN_PROBLEMS = 20
 WIDEST_TABLE = 120
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-
-SyntheticLayout = Literal["bp4d", "disfa", "ckplus", "prepared"]
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Facial action unit data, from a data set's own files on.",
+)
 
 rig_app = typer.Typer(no_args_is_help=True)
 app.add_typer(rig_app, name="rig", help="Face rigs for synth.")
@@ -66,7 +68,7 @@ Rig = Annotated[
     typer.Option(help="A face rig, see 'rig convert'.  [faces drawn in two dimensions]"),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes at work.  [as many as processors]")
+    int | None, typer.Option(min=1, help="Processes at work.  [one a processor, or one on a GPU]")
 ]
 
 
@@ -130,7 +132,8 @@ def prepare(
             shard=_parse_shard(shard),
         )
         described = {"data_set": data_set, "action_units": reader.action_units, **chosen}
-        resources = Resources(_processes(workers), device, batch)
+        on_gpu = align == "face-alignment" and choose_device(device) == "cuda"
+        resources = Resources(workers or (1 if on_gpu else _processes(None)), device, batch)
         with _progress("frames") as progress:
             summary = prepare_data(
                 reader, root, out, options, described, resources=resources, progress=progress
@@ -154,7 +157,7 @@ def synth(
     out: Out,
     subjects: Annotated[int, typer.Option(help="How many people.")] = 40,
     frames_per_subject: Annotated[int, typer.Option(help="With labels.")] = 500,
-    layout: Annotated[SyntheticLayout, typer.Option(help="Whose files to write.")] = "prepared",
+    layout: Annotated[LayoutName, typer.Option(help="Whose files to write.")] = "prepared",
     rig: Rig = None,
     side: Annotated[
         int | None, typer.Option(help="Of the pictures, in pixels.  [192; prepared: twice size]")
@@ -224,6 +227,8 @@ def inspect(
     """Show counts for each action unit and subject, and write a contact sheet."""
     with _one_line_errors():
         prepared = open_prepared(out)
+        if not len(prepared.frames):
+            raise InputError(f"{out}: has no frames; see {out / LEFT_OUT}")
         if check:
             prepared.check()
         # Wide enough for a column of each action unit, whatever the terminal.
@@ -240,7 +245,7 @@ def inspect(
 
 
 def _processes(workers: int | None) -> int:
-    return workers or os.cpu_count() or 1
+    return workers or len(os.sched_getaffinity(0))
 
 
 def _table(

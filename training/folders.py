@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from fastcaps.training.errors import InputError
 
-__all__ = ["claim_folder", "held", "read_json", "write_atomically", "write_json"]
+__all__ = ["LOCK", "claim_folder", "claimed", "held", "read_json", "write_atomically", "write_json"]
 
 SETTINGS = "settings.json"
 LOCK = ".lock"
@@ -30,19 +30,15 @@ def claim_folder(folder: Path, settings: Mapping[str, Any], contents: Sequence[s
         InputError: work with other settings, or something else, is there.
     """
     path = folder / SETTINGS
-    if path.exists():
-        try:
-            found = read_json(path)
-        except InputError as error:
-            raise InputError(f"out: {error}") from error
-        _check_same(folder, found, json.loads(json.dumps(settings)))
-        return
-    strange = [name for name in contents if (folder / name).exists()]
-    if strange:
-        raise InputError(
-            f"out: {folder} has {', '.join(strange)} but no {SETTINGS}; choose another folder"
-        )
     try:
+        if path.exists():
+            _check_same(folder, _settings_in(path), json.loads(json.dumps(settings)))
+            return
+        strange = [name for name in contents if (folder / name).exists()]
+        if strange:
+            raise InputError(
+                f"out: {folder} has {', '.join(strange)} but no {SETTINGS}; choose another folder"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
     except OSError as error:
@@ -50,18 +46,50 @@ def claim_folder(folder: Path, settings: Mapping[str, Any], contents: Sequence[s
 
 
 @contextmanager
+def claimed(folder: Path, settings: Mapping[str, Any], contents: Sequence[str]) -> Iterator[None]:
+    """Be the only program at work in a folder that is claimed for these settings.
+
+    See :func:`held` and :func:`claim_folder`.
+    """
+    with held(folder):
+        try:
+            claim_folder(folder, settings, contents)
+        except InputError:
+            if not (folder / SETTINGS).exists():
+                (folder / LOCK).unlink()
+            raise
+        yield
+
+
+@contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep other programs from working in ``folder``; a killed program lets go of it.
 
+    What is left of OSErrors within comes from writing there, and is told as InputError.
+
+    Args:
+        folder: made if it is missing.
+
     Raises:
-        InputError: another program is at work there.
+        InputError: another program is at work there, or it cannot be written.
     """
-    with open(folder / LOCK, "w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / LOCK, "w")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"out: {folder} cannot be made a folder: {error}") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"out: another program is at work in {folder}; wait for it") from error
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"out: {folder} cannot be written: {error.strerror or error}; what is done stays "
+                "there, give the same command again to go on"
+            ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -93,6 +121,13 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def _settings_in(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except InputError as error:
+        raise InputError(f"out: {error}") from error
 
 
 def _check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

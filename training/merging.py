@@ -13,18 +13,22 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.folders import claim_folder, held
+from fastcaps.training.folders import claimed
 from fastcaps.training.prepared import (
     CONTENTS,
     FRAMES,
     INDEX,
     Part,
     Prepared,
+    combined,
     open_prepared,
     write_prepared,
 )
 
 __all__ = ["merge"]
+
+PLACES = ("root", "labels", "landmarks")
+"""Settings that name files; they are taken from the first shard."""
 
 
 def merge(out: Path, shards: Sequence[Path]) -> Prepared:
@@ -40,18 +44,15 @@ def merge(out: Path, shards: Sequence[Path]) -> Prepared:
     """
     opened = [open_prepared(folder) for folder in shards]
     settings = _common_settings(opened)
-    claim_folder(out, settings, CONTENTS)
     parts = sorted(
         (part for shard in opened for part in _parts(shard)), key=lambda part: _key(part.rows)
     )
     left_out = pd.concat([shard.left_out() for shard in opened], ignore_index=True)
     first = opened[0]
-    try:
-        with held(out):
-            made_by = {"made_by": settings}
-            write_prepared(out, parts, left_out, made_by, first.action_units, first.shape)
-    except OSError as error:
-        raise InputError(f"out: {out} cannot be written: {error.strerror or error}") from error
+    made_from = combined(shard.meta["made_from"] for shard in opened)
+    meta = {"made_by": settings, "made_from": made_from}
+    with claimed(out, settings, CONTENTS):
+        write_prepared(out, parts, left_out, meta, first.action_units, first.shape)
     return open_prepared(out)
 
 
@@ -59,11 +60,14 @@ def _common_settings(shards: list[Prepared]) -> dict[str, Any]:
     """Settings of the whole data set."""
     if not shards:
         raise InputError("shards: expected the folders of all shards, got none")
+    for shard in shards:
+        if "made_from" not in shard.meta:
+            raise InputError(f"shards: {shard.folder} was not made by fastcaps-au prepare")
     made_by = [shard.meta["made_by"] for shard in shards]
     numbers, counts = zip(*(settings["shard"] for settings in made_by), strict=True)
     whole = [{**settings, "shard": [0, 1]} for settings in made_by]
     for shard, settings in zip(shards, whole, strict=True):
-        if settings != whole[0] or shard.shape != shards[0].shape:
+        if _apart_from_places(settings) != _apart_from_places(whole[0]):
             raise InputError(
                 f"shards: {shard.folder} was made with other settings than {shards[0].folder}"
             )
@@ -73,6 +77,11 @@ def _common_settings(shards: list[Prepared]) -> dict[str, Any]:
         )
         raise InputError(f"shards: expected each of 0/{counts[0]} ... once, got {given}")
     return whole[0]
+
+
+def _apart_from_places(settings: dict[str, Any]) -> dict[str, Any]:
+    """Other machines may have the same files in other places."""
+    return {name: value for name, value in settings.items() if name not in PLACES}
 
 
 def _parts(shard: Prepared) -> Iterator[Part]:

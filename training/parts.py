@@ -23,7 +23,7 @@ from fastcaps.training.faces.aligned import Aligned, align_sequence
 from fastcaps.training.faces.detectors import Detector
 from fastcaps.training.folders import write_atomically
 from fastcaps.training.prepared import RESIDUAL, Part, Shape, index_schema
-from fastcaps.training.readers.sequences import Problem, Sequence
+from fastcaps.training.readers.sequences import LandmarkFiles, Problem, Sequence, readable
 
 __all__ = ["PartFiles", "digest", "prepare_part"]
 
@@ -82,14 +82,24 @@ class PartFiles:
         return Part(rows, self.frames, 0), [Problem(**problem) for problem in problems]
 
 
-def digest(sequence: Sequence, root: Path) -> str:
-    """A digest of all that a sequence's part is made from: labels, and size and age of files."""
-    total = hashlib.sha256(json.dumps([sequence.subject, sequence.name]).encode())
+def digest(sequence: Sequence, root: Path, how: str) -> str:
+    """A digest of all that a sequence's part is made from, with size and age of its files.
+
+    Args:
+        sequence: what the part is made from.
+        root: where the names of files start.
+        how: all options that decide the part's content.
+    """
+    total = hashlib.sha256(json.dumps([sequence.subject, sequence.name, how]).encode())
     for array in (sequence.frames, sequence.labels, sequence.intensities, sequence.emotions):
         total.update(np.ascontiguousarray(array).tobytes())
     if isinstance(sequence.landmarks, np.ndarray):
         total.update(np.ascontiguousarray(sequence.landmarks).tobytes())
-    for path in sequence.files():
+    given = sequence.landmarks.paths if isinstance(sequence.landmarks, LandmarkFiles) else ()
+    for path in (*sequence.files(), *given):
+        if path is None:
+            total.update(b"none")
+            continue
         try:
             there = path.stat()
             age = [there.st_size, there.st_mtime_ns]
@@ -100,14 +110,26 @@ def digest(sequence: Sequence, root: Path) -> str:
 
 
 def prepare_part(
-    sequence: Sequence, root: Path, files: PartFiles, shape: Shape, detector: Detector | None
-) -> int:
-    """Align the faces of a sequence and write its part; gives the number of its frames.
+    sequence: Sequence,
+    root: Path,
+    files: PartFiles,
+    made_from: str,
+    shape: Shape,
+    detector: Detector | None,
+) -> None:
+    """Align the faces of a sequence and write its part.
+
+    Args:
+        sequence: what the part is made from.
+        root: where the names of files start.
+        files: of the part.
+        made_from: the digest of the sequence.
+        shape: of the frames.
+        detector: finds the faces; None for given landmarks.
 
     Raises:
         OSError: the disk is full or cannot be written.
     """
-    made_from = digest(sequence, root)
     files.rows.unlink(missing_ok=True)
     kept: list[int] = []
     residuals: list[float] = []
@@ -131,13 +153,14 @@ def prepare_part(
     }
     rows = _rows(sequence, kept, residuals, root).replace_schema_metadata(metadata)
     write_atomically(files.rows, lambda file: pyarrow.parquet.write_table(rows, file))
-    return len(kept)
 
 
 def _left_out(sequence: Sequence, place: int, error: InputError) -> Problem:
-    file = str(sequence.file_of(place))
-    reason = str(error).removeprefix(f"{file}: ")
-    return Problem(file, reason, sequence.subject, sequence.name, int(sequence.frames[place]))
+    """The problem with the frame at ``place``, or after the last of them with the sequence."""
+    if place == len(sequence):
+        return Problem.of(sequence.file_of(0), error, sequence.subject, sequence.name)
+    number = int(sequence.frames[place])
+    return Problem.of(sequence.file_of(place), error, sequence.subject, sequence.name, number)
 
 
 def _rows(sequence: Sequence, kept: list[int], residuals: list[float], root: Path) -> pa.Table:
@@ -159,5 +182,4 @@ def _rows(sequence: Sequence, kept: list[int], residuals: list[float], root: Pat
 
 
 def _relative(path: Path, root: Path) -> str:
-    """The path from ``root``; names that are not UTF-8 become readable text."""
-    return os.fsencode(os.path.relpath(path, root)).decode(errors="replace")
+    return readable(os.path.relpath(path, root))

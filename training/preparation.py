@@ -7,10 +7,11 @@ with the same bytes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +21,16 @@ import pandas as pd
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.detectors import Detector, Device, make_detector
-from fastcaps.training.folders import claim_folder, held
+from fastcaps.training.folders import claimed
 from fastcaps.training.parts import PartFiles, digest, prepare_part
-from fastcaps.training.prepared import CONTENTS, META, Shape, open_prepared, write_prepared
+from fastcaps.training.prepared import (
+    CONTENTS,
+    META,
+    Shape,
+    combined,
+    open_prepared,
+    write_prepared,
+)
 from fastcaps.training.processes import result_of, worker_pool
 from fastcaps.training.readers.landmark_table import load_landmarks, with_landmarks
 from fastcaps.training.readers.sequences import Contents, Problem, Reader, Sequence
@@ -115,18 +123,21 @@ def prepare(
     Raises:
         InputError: the data set cannot be read, ``out`` holds other work, or the disk is full.
     """
+    contents = _contents(reader, root, options)
+    if not (out / META).exists():
+        # First, so that weights are downloaded once, and a call that must fail leaves no folder.
+        _make_detector(options, resources)
     settings = {**described, "root": str(root.resolve()), **_json(options)}
-    claim_folder(out, settings, (*CONTENTS, PARTS))
-    with _disk_errors(out), held(out):
-        notes: list[str] = []
-        if not (out / META).exists():
-            contents = _contents(reader, root, options)
-            _prepare_parts(contents.sequences, root, out / PARTS, options, resources, progress)
-            _join(out, contents, reader.action_units, options.shape, settings)
-            notes = contents.notes
+    with claimed(out, settings, (*CONTENTS, PARTS)):
+        jobs = _jobs(contents.sequences, root, out / PARTS, options, resources)
+        made_from = _made_from(jobs, contents.problems)
+        if not _is_finished(out, made_from):
+            _prepare_parts(jobs, out / PARTS, resources, progress)
+            meta = {"made_by": settings, "made_from": made_from}
+            _join(out, jobs, contents.problems, meta, reader.action_units, options.shape)
         shutil.rmtree(out / PARTS, ignore_errors=True)
         prepared = open_prepared(out)
-        return Summary(len(prepared.frames), prepared.left_out(), tuple(notes))
+        return Summary(len(prepared.frames), prepared.left_out(), tuple(contents.notes))
 
 
 def _json(options: Options) -> dict[str, Any]:
@@ -141,22 +152,24 @@ def _contents(reader: Reader, root: Path, options: Options) -> Contents:
         contents = reader.read()
     except OSError as error:
         raise InputError(f"root: {root} cannot be read: {error}") from error
-    number, count = options.shard
-    known = {sequence.subject for sequence in contents.sequences}
-    known |= {problem.subject for problem in contents.problems} - {""}
-    mine = set(sorted(known)[number::count])
-    sequences = [sequence for sequence in contents.sequences if sequence.subject in mine]
-    # What belongs to no subject is told by the first shard.
-    problems = [
-        problem
-        for problem in contents.problems
-        if problem.subject in mine or (not problem.subject and number == 0)
-    ]
-    sequences.sort(key=lambda sequence: (sequence.subject, sequence.name))
+    sequences, problems = contents.sequences, list(contents.problems)
     if options.alignment == "given":
         sequences, missing = _with_landmarks(sequences, options.landmarks)
         problems += missing
-    return Contents(sequences, problems, contents.notes)
+    number, count = options.shard
+    known = {sequence.subject for sequence in sequences}
+    known |= {problem.subject for problem in problems} - {""}
+    mine = set(sorted(known)[number::count])
+    # What belongs to no subject is told by the first shard.
+    told = mine | {""} if number == 0 else mine
+    return Contents(
+        sorted(
+            (sequence for sequence in sequences if sequence.subject in mine),
+            key=lambda sequence: (sequence.subject, sequence.name),
+        ),
+        [problem for problem in problems if problem.subject in told],
+        contents.notes,
+    )
 
 
 def _with_landmarks(
@@ -172,33 +185,53 @@ def _with_landmarks(
             "landmarks, or choose 'face-alignment' or 'dlib'"
         )
     missing = [
-        Problem(
-            str(sequence.file_of(0).parent), "has no landmarks", sequence.subject, sequence.name
-        )
+        Problem.of(sequence.file_of(0), "has no landmarks", sequence.subject, sequence.name)
         for sequence in without
     ]
     return [sequence for sequence in sequences if sequence.landmarks is not None], missing
 
 
+def _jobs(
+    sequences: list[Sequence], root: Path, parts: Path, options: Options, resources: Resources
+) -> list[_Job]:
+    how = json.dumps([asdict(options.shape), options.alignment, options.face_detector])
+    return [
+        _Job(
+            sequence,
+            root,
+            PartFiles.of(parts, sequence),
+            digest(sequence, root, how),
+            options,
+            resources,
+        )
+        for sequence in sequences
+    ]
+
+
+def _made_from(jobs: list[_Job], problems: list[Problem]) -> str:
+    """A digest of all parts and problems; those of shards combine to that of the whole."""
+    texts = [job.made_from for job in jobs] + [json.dumps(asdict(p)) for p in problems]
+    return combined(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+
+
+def _is_finished(out: Path, made_from: str) -> bool:
+    """Whether the data set is there, whole, and made from what is there now."""
+    try:
+        return (out / META).exists() and open_prepared(out).meta["made_from"] == made_from
+    except (InputError, KeyError):
+        return False
+
+
 def _prepare_parts(
-    sequences: list[Sequence],
-    root: Path,
-    parts: Path,
-    options: Options,
-    resources: Resources,
-    progress: Progress | None,
+    jobs: list[_Job], parts: Path, resources: Resources, progress: Progress | None
 ) -> None:
     """Make all parts that are not done yet."""
     parts.mkdir(exist_ok=True)
     for path in parts.glob("*.frames.*"):
         path.unlink(missing_ok=True)
     tell = progress or (lambda done, total: None)
-    total = sum(map(len, sequences))
-    jobs = [
-        _Job(sequence, root, PartFiles.of(parts, sequence), options, resources)
-        for sequence in sequences
-    ]
-    left = [job for job in jobs if not job.files.done(digest(job.sequence, root))]
+    total = sum(len(job.sequence) for job in jobs)
+    left = [job for job in jobs if not job.files.done(job.made_from)]
     done = total - sum(len(job.sequence) for job in left)
     tell(done, total)
     if resources.workers == 1:
@@ -207,9 +240,6 @@ def _prepare_parts(
             done += len(job.sequence)
             tell(done, total)
         return
-    if left:
-        # Here first, so that weights are downloaded once, or what is missing is told at once.
-        _make_detector(options, resources)
     with worker_pool(resources.workers) as pool:
         running = {pool.submit(_run, job): job for job in left}
         while running:
@@ -217,26 +247,23 @@ def _prepare_parts(
             for future in ended:
                 result_of(future)
                 done += len(running.pop(future).sequence)
-            in_work = sum(job.files.bytes_in_work() for job in running.values())
-            tell(min(done + in_work // options.shape.bytes, total), total)
+            in_work = sum(job.frames_in_work() for job in running.values())
+            tell(min(done + in_work, total), total)
 
 
 def _join(
     out: Path,
-    contents: Contents,
+    jobs: list[_Job],
+    problems: list[Problem],
+    meta: dict[str, Any],
     action_units: tuple[int, ...],
     shape: Shape,
-    settings: dict[str, Any],
 ) -> None:
     """Write the data set of all parts."""
-    parts = []
-    problems = list(contents.problems)
-    for sequence in contents.sequences:
-        part, left_out = PartFiles.of(out / PARTS, sequence).load()
-        parts.append(part)
-        problems += left_out
-    table = pd.DataFrame(map(asdict, problems), columns=list(Problem.__annotations__))
-    write_prepared(out, parts, table, {"made_by": settings}, action_units, shape)
+    loaded = [job.files.load() for job in jobs]
+    told = [*problems, *(problem for _, left_out in loaded for problem in left_out)]
+    table = pd.DataFrame(map(asdict, told), columns=list(Problem.__annotations__))
+    write_prepared(out, [part for part, _ in loaded], table, meta, action_units, shape)
 
 
 @dataclass(frozen=True)
@@ -244,13 +271,19 @@ class _Job:
     sequence: Sequence
     root: Path
     files: PartFiles
+    made_from: str
     options: Options
     resources: Resources
 
+    def frames_in_work(self) -> int:
+        """How many frames are written of a part that is not done."""
+        return self.files.bytes_in_work() // self.options.shape.bytes
 
-def _run(job: _Job) -> int:
+
+def _run(job: _Job) -> None:
     detector = _detector(job.options, job.resources)
-    return prepare_part(job.sequence, job.root, job.files, job.options.shape, detector)
+    shape = job.options.shape
+    prepare_part(job.sequence, job.root, job.files, job.made_from, shape, detector)
 
 
 @lru_cache(maxsize=1)
@@ -268,15 +301,3 @@ def _make_detector(options: Options, resources: Resources) -> Detector | None:
         batch=resources.batch,
         face_detector=options.face_detector,
     )
-
-
-@contextmanager
-def _disk_errors(out: Path) -> Iterator[None]:
-    """What is left of OSErrors comes from writing to ``out``."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"out: {out} cannot be written: {error.strerror or error}; what is done stays there, "
-            "give the same command again to go on"
-        ) from error

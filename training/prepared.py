@@ -36,6 +36,7 @@ __all__ = [
     "Part",
     "Prepared",
     "Shape",
+    "combined",
     "index_schema",
     "open_prepared",
     "write_prepared",
@@ -47,6 +48,7 @@ INDEX = "index.parquet"
 META = "meta.json"
 LEFT_OUT = "left_out.csv"
 CONTENTS = (FRAMES, INDEX, META, LEFT_OUT)
+META_KEYS = {"action_units", "colour", "frames", "input_side", "left_out", "made_by", "sha256"}
 
 RESIDUAL = "residual"
 """Column: how far the landmarks are from the mean face after alignment, the mean over the
@@ -122,7 +124,9 @@ class Prepared:
 
     def left_out(self) -> pd.DataFrame:
         """What is not in it: file, reason, subject, sequence, frame."""
-        return pd.read_csv(self.folder / LEFT_OUT, keep_default_na=False, dtype={"frame": "Int64"})
+        # Names may look like numbers.
+        types: dict[str, str] = {"frame": "Int64", "subject": "str", "sequence": "str"}
+        return pd.read_csv(self.folder / LEFT_OUT, keep_default_na=False, dtype=types)
 
     def check(self) -> None:
         """Read all files and compare them with their checksums.
@@ -152,7 +156,37 @@ def open_prepared(folder: Path) -> Prepared:
     Raises:
         InputError: there is none, it is not finished, or it is of another version.
     """
-    if not (folder / META).exists():
+    meta = _read_meta(folder)
+    try:
+        frames = np.load(folder / FRAMES, mmap_mode="r", allow_pickle=False)
+        index = pyarrow.parquet.read_table(folder / INDEX).to_pandas()
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{folder}: cannot be read: {error}; prepare it again") from error
+    prepared = Prepared(folder, meta, frames, index)
+    names = index_schema(prepared.action_units).names
+    shape = (meta["frames"], *prepared.shape.dimensions)
+    if frames.shape != shape or len(index) != len(frames) or list(index.columns) != names:
+        raise InputError(
+            f"{folder}: expected {shape[0]} rows and frames {list(shape)}, got {len(index)} rows "
+            f"in {INDEX} and {list(frames.shape)} in {FRAMES}; prepare the data set again"
+        )
+    return prepared
+
+
+def combined(digests: Iterable[str]) -> str:
+    """One digest of many, each of 64 hexadecimal digits, whatever their order and grouping."""
+    total = 0
+    for digest in digests:
+        total ^= int(digest, 16)
+    return f"{total:064x}"
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        is_finished = (folder / META).exists()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
+    if not is_finished:
         raise InputError(
             f"{folder}: expected a prepared data set, got a folder without {META}; "
             "prepare one, or go on with one that was stopped: fastcaps-au prepare"
@@ -163,17 +197,11 @@ def open_prepared(folder: Path) -> Prepared:
             f"{folder / META}: expected schema {SCHEMA_VERSION}, got {meta.get('schema')}; "
             "prepare the data set again"
         )
-    try:
-        frames = np.load(folder / FRAMES, mmap_mode="r", allow_pickle=False)
-        index = pyarrow.parquet.read_table(folder / INDEX).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{folder}: cannot be read: {error}") from error
-    if not len(frames) == len(index) == meta["frames"]:
+    if missing := sorted(META_KEYS - meta.keys()):
         raise InputError(
-            f"{folder}: expected {meta['frames']} frames, got {len(frames)} in {FRAMES} and "
-            f"{len(index)} in {INDEX}; prepare the data set again"
+            f"{folder / META}: expected {', '.join(missing)}; prepare the data set again"
         )
-    return Prepared(folder, meta, frames, index)
+    return meta
 
 
 def index_schema(action_units: tuple[int, ...]) -> pa.Schema:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
 import cv2
+import torch
 
 from fastcaps.training.errors import InputError
 
@@ -22,17 +23,20 @@ Result = TypeVar("Result")
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each; when the body raises, they are not waited for.
+    """Processes of one thread each; when the body raises, they are ended at once.
 
     Args:
         workers: how many.
     """
+    others = set(active_children())
     # Started afresh: a fork would inherit threads of PyTorch and OpenCV that do not run.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)
     try:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(active_children()) - others:
+            process.terminate()
         raise
     pool.shutdown()
 
@@ -54,6 +58,7 @@ def result_of(future: Future[Result]) -> Result:
 
 def _start() -> None:
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

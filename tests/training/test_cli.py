@@ -142,6 +142,22 @@ def test_a_folder_of_another_data_set_is_one_line(tmp_path: Path, data_set: str)
     assert result.output.splitlines()[-1].startswith("error: root: expected ")
 
 
+def test_what_synth_made_is_no_shard(made_up: Path, tmp_path: Path) -> None:
+    result = run("merge", tmp_path / "out", made_up)
+    assert result.exit_code == 2
+    assert result.output == f"error: shards: {made_up} was not made by fastcaps-au prepare\n"
+
+
+def test_a_data_set_without_frames_is_one_line(tmp_path: Path) -> None:
+    root, table = csv_tree(tmp_path / "root"), landmark_table(tmp_path / "landmarks.parquet", 0)
+    out = tmp_path / "out"
+    options = ["--align", "given", "--landmarks", table, "--workers", 1]
+    assert run("prepare", "csv", root, out, *options).exit_code == 1
+    result = run("inspect", out, "--augmented", tmp_path / "augmented.png")
+    assert result.exit_code == 2
+    assert result.output == f"error: {out}: has no frames; see {out / 'left_out.csv'}\n"
+
+
 def test_a_rig_that_is_not_there_says_where_to_get_one(tmp_path: Path) -> None:
     result = run("synth", tmp_path / "out", "--rig", tmp_path / "rig.npz")
     assert result.exit_code == 2

@@ -8,9 +8,11 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import cv2
@@ -28,8 +30,15 @@ from fastcaps.training.folders import held
 from fastcaps.training.merging import merge
 from fastcaps.training.preparation import Options, Resources, Summary, prepare
 from fastcaps.training.prepared import CONTENTS, Prepared, Shape, open_prepared
+from fastcaps.training.processes import worker_pool
 from fastcaps.training.readers.landmark_table import POINT_COLUMNS
-from fastcaps.training.readers.sequences import Sequence, Video, unknown_labels
+from fastcaps.training.readers.sequences import (
+    Contents,
+    LandmarkFiles,
+    Sequence,
+    Video,
+    unknown_labels,
+)
 from fastcaps.training.readers.table import Table
 from tests.training.files import write_image, write_text, write_video
 
@@ -258,18 +267,114 @@ def test_shards_become_the_same_data_set(
         merge(tmp_path / "again", [shards[0], tmp_path / "other"])
 
 
-def test_a_changed_source_is_done_again(root: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    reader = Table(root, root / "labels.csv")
-    files = [parts.PartFiles.of(out, sequence) for sequence in reader.read().sequences]
-    ann = reader.read().sequences[0]
-    before = parts.digest(ann, root)
-    assert parts.digest(ann, root) == before
-    write_image(root / "ann" / "3.png", 250, SIDE + 1)
-    assert parts.digest(ann, root) != before
-    changed = replace(ann, labels=1 - ann.labels)
-    assert parts.digest(changed, root) != parts.digest(ann, root)
-    assert len({file.name for file in files}) == 3
+def change_everything(root: Path) -> None:
+    """Another picture, another label and another landmark of the first subject."""
+    write_image(root / "ann" / "3.png", 250, SIDE)
+    labels = (root / "labels.csv").read_text().replace("ann,ann/4.png,4,1", "ann,ann/4.png,4,0")
+    write_text(root / "labels.csv", labels)
+    table = pd.read_csv(root / "landmarks.csv")
+    table["x30"] = table["x30"].where(table["subject"] != "ann", 60.0)
+    table.to_csv(root / "landmarks.csv", index=False)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_has_changed_is_done_again(
+    root: Path, tmp_path: Path, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if stopped:
+        with monkeypatch.context() as patch:
+            patch.setattr(preparation, "write_prepared", raise_stop)
+            with pytest.raises(Stop):
+                run(root, tmp_path / "out")
+    else:
+        run(root, tmp_path / "out")
+    change_everything(root)
+    run(root, tmp_path / "out")
+    run(root, tmp_path / "fresh")
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
+    prepared = open_prepared(tmp_path / "out")
+    assert brightness(prepared)[2] == pytest.approx(250, abs=2)
+    assert prepared.labels[3, 0] == 0
+
+
+def raise_stop(*_: object) -> None:
+    raise Stop
+
+
+def test_a_damaged_data_set_is_prepared_again(
+    root: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    run(root, tmp_path / "out")
+    (tmp_path / "out" / "frames.npy").write_bytes(b"")
+    run(root, tmp_path / "out")
+    assert files_of(tmp_path / "out") == whole
+
+
+def test_files_of_landmarks_count_as_source(root: Path, tmp_path: Path) -> None:
+    ann = Table(root, root / "labels.csv").read().sequences[0]
+    file = write_text(tmp_path / "points.txt", "1 2")
+    given = replace(ann, landmarks=LandmarkFiles((file, None, None, None), lambda _: MEAN_FACE))
+    before = parts.digest(given, root, "")
+    assert parts.digest(given, root, "") == before
+    assert parts.digest(given, root, "another size") != before
+    write_text(file, "1 2 3")
+    assert parts.digest(given, root, "") != before
+
+
+KILLED_BY_PROGRESS = """
+import os, signal, sys
+from pathlib import Path
+from fastcaps.training.preparation import Options, Resources, prepare
+from fastcaps.training.prepared import Shape
+from fastcaps.training.readers.table import Table
+
+def die(done, total):
+    if done >= int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    options = Options(Shape(96, colour=False), landmarks=root / "landmarks.csv")
+    prepare(Table(root, root / "labels.csv"), root, Path(sys.argv[2]), options,
+            {"data_set": "csv"}, resources=Resources(workers=2), progress=die)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with SIGKILL")
+def test_workers_of_a_killed_program_do_no_harm(
+    root: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    script = write_text(tmp_path / "killed.py", KILLED_BY_PROGRESS)
+    killed = subprocess.run(
+        [sys.executable, str(script), str(root), str(tmp_path / "out"), "4"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    run(root, tmp_path / "out")
+    assert files_of(tmp_path / "out") == whole
+
+
+def test_workers_end_with_an_interrupted_program() -> None:
+    def interrupted() -> None:
+        with worker_pool(2) as pool:
+            pool.submit(time.sleep, 600)
+            pool.submit(time.sleep, 600)
+            raise KeyboardInterrupt
+
+    before = set(active_children())
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for process in set(active_children()) - before:
+        process.join(60)
+        assert not process.is_alive()
+
+
+def test_a_call_that_fails_at_once_leaves_no_folder(root: Path, tmp_path: Path) -> None:
+    options = Options(Shape(96, colour=False), alignment="dlib", face_detector="sfd")
+    with pytest.raises(InputError):
+        run(root, tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_other_work_is_refused(root: Path, tmp_path: Path) -> None:
@@ -308,6 +413,15 @@ def test_a_full_disk_is_told_and_loses_nothing(
     assert files_of(out) == whole
 
 
+def test_a_folder_of_something_else_stays_as_it_is(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "strange"
+    out.mkdir()
+    (out / "frames.npy").write_bytes(b"")
+    with pytest.raises(InputError, match="choose another folder"):
+        run(root, out)
+    assert [path.name for path in out.iterdir()] == ["frames.npy"]
+
+
 def test_a_folder_that_cannot_be_made_is_told(root: Path) -> None:
     with pytest.raises(InputError, match=r"^out: .*labels.csv.* cannot be made a folder"):
         run(root, root / "labels.csv" / "out")
@@ -324,12 +438,58 @@ def test_damaged_data_sets_are_told(root: Path, tmp_path: Path, name: str) -> No
     (out / name).write_bytes(whole[:100])
     with pytest.raises(InputError, match=r"cannot be read"):
         open_prepared(out)
+    (out / name).write_bytes(b"")
+    with pytest.raises(InputError, match=r"cannot be read"):
+        open_prepared(out)
+    (out / "meta.json").write_text(json.dumps({"schema": 1, "frames": 3}))
+    with pytest.raises(InputError, match=r"meta.json: expected action_units, colour"):
+        open_prepared(out)
     (out / "meta.json").write_text(json.dumps({"schema": 99}))
     with pytest.raises(InputError, match=r"meta.json: expected schema 1, got 99"):
         open_prepared(out)
     (out / "meta.json").unlink()
     with pytest.raises(InputError, match=r"expected a prepared data set, got a folder without"):
         open_prepared(out)
+
+
+def test_shards_of_other_places_keep_names_that_look_like_numbers(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        rows = ["007,7/1.png,1,0", "007,7/2.png,2,1", "bob,b/1.png,1,1"]
+        for row in rows:
+            write_image(tmp_path / place / row.split(",")[1], 90, SIDE)
+        write_text(tmp_path / place / "labels.csv", "\n".join(["subject,path,frame,AU01", *rows]))
+        points = [["007", "7", 1, *MEAN_FACE.ravel()], ["bob", "b", 1, *MEAN_FACE.ravel()]]
+        table = pd.DataFrame(points, columns=["subject", "sequence", "frame", *POINT_COLUMNS])
+        table.to_csv(tmp_path / place / "landmarks.csv", index=False)
+    for number, place in enumerate(("here", "there")):
+        run(tmp_path / place, tmp_path / f"{number}", replace(OPTIONS, shard=(number, 2)))
+    merged = merge(tmp_path / "merged", [tmp_path / "0", tmp_path / "1"])
+    assert merged.index["subject"].tolist() == ["007", "bob"]
+    left_out = merged.left_out()
+    assert left_out[["subject", "sequence", "frame"]].to_numpy().tolist() == [["007", "7", 2]]
+
+
+class SomeLandmarks:
+    """A data set in which only the second of two subjects has landmarks."""
+
+    action_units = (1,)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self) -> Contents:
+        ann, bob, _ = Table(self.root, self.root / "labels.csv", (1,)).read().sequences
+        points = np.broadcast_to(MEAN_FACE, (FRAMES, 68, 2))
+        return Contents([ann, replace(bob, landmarks=points)])
+
+
+def test_a_shard_without_landmarks_is_empty(root: Path, tmp_path: Path) -> None:
+    for number, frames in enumerate((0, FRAMES)):
+        options = replace(OPTIONS, shard=(number, 2))
+        out = tmp_path / f"{number}"
+        summary = prepare(SomeLandmarks(root), root, out, options, {}, resources=ALONE)
+        assert summary.frames == frames
+    assert merge(tmp_path / "merged", [tmp_path / "0", tmp_path / "1"]).meta["left_out"] == 1
 
 
 class ShadeDetector:

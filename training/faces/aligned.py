@@ -50,6 +50,8 @@ def align_sequence(
 ) -> Iterator[Aligned | InputError]:
     """For each frame of a sequence its aligned face, or why there is none.
 
+    Then, perhaps, one more error, which says what is wrong with the whole.
+
     Args:
         sequence: whose pictures to open.
         input_side: of the networks' inputs, 96 or 224; see ``STORED_SIDES``.
@@ -87,10 +89,14 @@ def aligned_face(
         colour: whether the result is RGB; else gray.
 
     Raises:
-        InputError: there are no landmarks, or all are at one point.
+        InputError: there are no landmarks, they are outside the picture, or all at one point.
     """
-    if not np.isfinite(landmarks[ALIGNMENT_POINTS]).any():
+    known = landmarks[np.isfinite(landmarks).all(axis=1)]
+    if not len(known):
         raise InputError("has no landmarks")
+    height, width = image.shape[:2]
+    if (known.max(axis=0) < 0).any() or (known.min(axis=0) >= (width, height)).any():
+        raise InputError(f"has landmarks outside the picture of {width} x {height} pixels")
     target = mean_face(input_side)
     transform = similarity.fit(landmarks, target)
     face = similarity.crop(image, transform, STORED_SIDES[input_side])
@@ -105,6 +111,9 @@ def _given(
     pictures: Iterable[Opened], landmarks: LandmarkFiles | NDArray[np.float32]
 ) -> Iterator[Located]:
     for place, picture in enumerate(pictures):
+        if isinstance(picture, InputError):
+            yield picture, picture
+            continue
         try:
             if isinstance(landmarks, LandmarkFiles):
                 yield picture, landmarks.load(place)

@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import Landmarks
 
-__all__ = ["Detector", "DetectorName", "Device", "Face", "choose_face", "make_detector"]
+__all__ = [
+    "Detector",
+    "DetectorName",
+    "Device",
+    "Face",
+    "choose_device",
+    "choose_face",
+    "make_detector",
+]
 
 DetectorName = Literal["dlib", "face-alignment"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -78,6 +87,17 @@ def make_detector(
     from fastcaps.training.faces.dlib_detector import DlibDetector
 
     return DlibDetector(face_detector or "hog")
+
+
+def choose_device(device: Device) -> str:
+    """ "cuda" or "cpu"; "auto" is a GPU where there is one.
+
+    Raises:
+        InputError: there is no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: expected auto or cpu, as torch finds no CUDA GPU; got cuda")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def choose_face(faces: list[Face], previous: Face | None) -> Face | None:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.faces.detectors import Device, Face
+from fastcaps.training.faces.detectors import Device, Face, choose_device
 from fastcaps.training.faces.landmarks import Landmarks
 
 __all__ = ["FaceAlignmentDetector"]
@@ -54,7 +54,7 @@ class FaceAlignmentDetector:
         if batch < 1:
             raise InputError(f"batch: expected at least 1, got {batch}")
         self.batch = batch
-        self._device = _choose_device(device)
+        self._device = choose_device(device)
         self._networks = _load(face_detector, self._device)
 
     def find(self, images: list[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -109,12 +109,6 @@ class FaceAlignmentDetector:
             utils.get_preds_fromhm(heatmap[None], centre, scale)[1][0].astype(np.float32)
             for heatmap, (_, centre, scale) in zip(heatmaps.cpu().numpy(), places, strict=True)
         ]
-
-
-def _choose_device(device: Device) -> str:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: expected auto or cpu, as torch finds no CUDA GPU; got cuda")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _reduce(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ __all__ = [
     "GROUPS",
     "MEAN_FACE",
     "MIRRORED",
+    "POINTS_OF_66",
     "STORED_SIDES",
     "Landmarks",
     "from_66_points",
@@ -54,6 +55,9 @@ MIRRORED = np.array(
     ]
 )
 """Each landmark's place in the markup once the picture is mirrored."""
+
+POINTS_OF_66 = np.delete(np.arange(COUNT), (60, 64))
+"""What DISFA has of them: all but the inner corners of the mouth."""
 
 ALIGNMENT_POINTS = np.arange(17, COUNT)
 """What the mean face is fitted to: all but the jaw, which a turned head shows elsewhere."""
@@ -105,5 +109,5 @@ def from_66_points(points: NDArray[np.floating]) -> Landmarks:
         points: [66, 2] in pixels.
     """
     landmarks = np.full((COUNT, 2), np.nan, dtype=np.float32)
-    landmarks[[i for i in range(COUNT) if i not in (60, 64)]] = points
+    landmarks[POINTS_OF_66] = points
     return landmarks

@@ -33,12 +33,15 @@ from fastcaps.training.readers.sequences import (
 from fastcaps.training.readers.texts import (
     folders_in,
     numbered_files,
+    paths_in,
     read_lines,
     read_numbers,
     some_of,
 )
 
 __all__ = ["Bp4d"]
+
+UNLABELLED = "has frames, but no labels in AUCoding"
 
 SUBJECT = re.compile(r"[FM]\d{3}")
 LABEL_FILE = re.compile(r"([FM]\d{3})_(T\d+)\.csv", re.IGNORECASE)
@@ -67,14 +70,14 @@ class Bp4d:
             try:
                 self._read_sequence(subject, task, path, contents)
             except InputError as error:
-                contents.problems.append(Problem(str(path), str(error), subject, task))
+                contents.problems.append(Problem.of(path, error, subject, task))
         self._find_unlabelled({subject for subject, _ in label_files}, label_files, contents)
         return contents
 
     def _label_files(self) -> dict[tuple[str, str], Path]:
         found = {}
         for folder in (self.root / "AUCoding", self.root / "AUCoding" / "AU_OCC"):
-            for path in sorted(folder.glob("*")):
+            for path in paths_in(folder):
                 if match := LABEL_FILE.fullmatch(path.name):
                     found[match[1].upper(), match[2].upper()] = path
         if not found:
@@ -88,7 +91,7 @@ class Bp4d:
         frames, labels, missing = read_occurrences(path, self.action_units)
         for unit in missing:
             reason = f"has no column of AU {unit}, which stays unknown in this sequence"
-            contents.problems.append(Problem(str(path), reason, subject, task))
+            contents.problems.append(Problem.of(path, reason, subject, task))
         intensities = self._intensities(subject, task, frames, contents)
         folder = self.root / subject / task
         if not folder.is_dir():
@@ -98,7 +101,7 @@ class Bp4d:
         if not here.all():
             gone = frames[~here].tolist()
             reason = f"{len(gone)} labelled frames are not there: {some_of(gone)}"
-            contents.problems.append(Problem(str(folder), reason, subject, task))
+            contents.problems.append(Problem.of(folder, reason, subject, task))
         if unlabelled := len(files) - int(here.sum()):
             contents.notes.append(f"{folder}: {unlabelled} frames have no labels")
         if here.any():
@@ -127,7 +130,7 @@ class Bp4d:
             try:
                 coded = read_intensities(path)
             except InputError as error:
-                contents.problems.append(Problem(str(path), str(error), subject, task))
+                contents.problems.append(Problem.of(path, error, subject, task))
                 continue
             intensities[:, place] = [coded.get(frame, UNKNOWN) for frame in frames.tolist()]
         return intensities
@@ -142,13 +145,16 @@ class Bp4d:
             if not SUBJECT.fullmatch(subject):
                 continue
             if subject not in labelled:
-                reason = "has frames, but no labels in AUCoding"
-                contents.problems.append(Problem(str(folder), reason, subject))
+                contents.problems.append(Problem.of(folder, UNLABELLED, subject))
                 continue
-            for task, frames in folders_in(folder).items():
+            try:
+                tasks = folders_in(folder)
+            except InputError as error:
+                contents.problems.append(Problem.of(folder, error, subject))
+                continue
+            for task in sorted(tasks):
                 if (subject, task) not in label_files:
-                    reason = "has frames, but no labels in AUCoding"
-                    contents.problems.append(Problem(str(frames), reason, subject, task))
+                    contents.problems.append(Problem.of(tasks[task], UNLABELLED, subject, task))
 
 
 def read_occurrences(
@@ -168,6 +174,11 @@ def read_occurrences(
         ) from error
     table = read_numbers(path, len(header), _number_or_corner)[1:].astype(np.int64)
     frames, codes = table[:, 0], table[:, 1:]
+    if not len(frames):
+        raise InputError(f"{path}: expected a row for each frame, got none")
+    twice = [unit for unit in action_units if units.count(unit) > 1]
+    if twice:
+        raise InputError(f"{path}: has several columns of AU {some_of(twice)}")
     if (np.diff(frames) <= 0).any():
         raise InputError(f"{path}: expected ascending frame numbers in the first column")
     labels = unknown_labels(len(frames), action_units)

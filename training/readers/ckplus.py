@@ -32,7 +32,7 @@ from fastcaps.training.readers.sequences import (
     Sequence,
     unknown_labels,
 )
-from fastcaps.training.readers.texts import folders_in, read_numbers
+from fastcaps.training.readers.texts import folders_in, paths_in, read_numbers
 
 __all__ = ["CkPlus"]
 
@@ -71,16 +71,18 @@ class CkPlus:
                 "got no such folder"
             )
         contents = Contents()
-        without_emotion = 0
         for subject, folder in subjects.items():
-            for name, images in folders_in(folder).items():
+            try:
+                sequences = folders_in(folder)
+            except InputError as error:
+                contents.problems.append(Problem.of(folder, error, subject))
+                continue
+            for name, images in sequences.items():
                 try:
-                    sequence = self._sequence(subject, name, images, contents)
+                    contents.sequences.append(self._sequence(subject, name, images, contents))
                 except InputError as error:
-                    contents.problems.append(Problem(str(images), str(error), subject, name))
-                    continue
-                contents.sequences.append(sequence)
-                without_emotion += int((sequence.emotions == UNKNOWN).all())
+                    contents.problems.append(Problem.of(images, error, subject, name))
+        without_emotion = sum((s.emotions == UNKNOWN).all() for s in contents.sequences)
         if without_emotion:
             contents.notes.append(f"{without_emotion} sequences have no emotion")
         return contents
@@ -109,12 +111,12 @@ class CkPlus:
     def _emotions(self, subject: str, name: str, contents: Contents) -> NDArray[np.int8]:
         """Emotions of the frames, unknown where there is no file or it cannot be read."""
         emotions = np.full(1 + PEAK_FRAMES, UNKNOWN, dtype=np.int8)
-        for path in sorted((self.root / "Emotion" / subject / name).glob("*_emotion.txt")):
+        for path in self._files("Emotion", subject, name, "_emotion.txt"):
             try:
                 emotions[1:] = read_emotion(path)
                 emotions[0] = EMOTIONS.index("neutral")
             except InputError as error:
-                contents.problems.append(Problem(str(path), str(error), subject, name))
+                contents.problems.append(Problem.of(path, error, subject, name))
         return emotions
 
     def _facs(
@@ -122,21 +124,25 @@ class CkPlus:
     ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         labels = unknown_labels(1 + PEAK_FRAMES, self.action_units)
         intensities = labels.copy()
-        files = sorted((self.root / "FACS" / subject / name).glob("*_facs.txt"))
+        files = self._files("FACS", subject, name, "_facs.txt")
         if not files:
             reason = "has no FACS file, so its action units are unknown"
             folder = self.root / IMAGES / subject / name
-            contents.problems.append(Problem(str(folder), reason, subject, name))
+            contents.problems.append(Problem.of(folder, reason, subject, name))
             return labels, intensities
         try:
             coded = read_facs(files[-1])
         except InputError as error:
-            contents.problems.append(Problem(str(files[-1]), str(error), subject, name))
+            contents.problems.append(Problem.of(files[-1], error, subject, name))
             return labels, intensities
         labels[0] = intensities[0] = 0
         labels[-1] = [unit in coded for unit in self.action_units]
         intensities[-1] = [coded.get(unit, 0) for unit in self.action_units]
         return labels, intensities
+
+    def _files(self, kind: str, subject: str, name: str, ending: str) -> list[Path]:
+        paths = paths_in(self.root / kind / subject / name)
+        return [path for path in paths if path.name.endswith(ending)]
 
     def _landmarks(self, subject: str, name: str, numbers: list[int]) -> LandmarkFiles | None:
         folder = self.root / "Landmarks" / subject / name
@@ -191,7 +197,7 @@ def _frames_in(folder: Path, ending: str) -> dict[int, Path]:
     """The files SUBJECT_SEQUENCE_NUMBER with this ending, by number."""
     return {
         int(match[1]): path
-        for path in sorted(folder.iterdir())
+        for path in paths_in(folder)
         if path.name.endswith(ending)
         and (match := FRAME_NUMBER.fullmatch(path.name.removesuffix(ending)))
     }

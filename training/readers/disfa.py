@@ -30,12 +30,11 @@ from fastcaps.training.readers.sequences import (
     Video,
     unknown_labels,
 )
-from fastcaps.training.readers.texts import folders_in, read_numbers
+from fastcaps.training.readers.texts import folders_in, paths_in, read_numbers
 
-__all__ = ["CAMERAS", "Disfa"]
+__all__ = ["Camera", "Disfa"]
 
 Camera = Literal["left", "right"]
-CAMERAS: tuple[Camera, ...] = ("left", "right")
 SUBJECT = re.compile(r"SN\d{3}")
 POINTS = 66
 
@@ -82,10 +81,10 @@ class Disfa:
                 sequence = self._sequence(subject, folder, videos[subject], contents)
                 contents.sequences.append(sequence)
             except InputError as error:
-                contents.problems.append(Problem(str(folder), str(error), subject, self.camera))
+                contents.problems.append(Problem.of(folder, error, subject, self.camera))
         for subject in sorted(videos.keys() - labels.keys()):
             reason = "has no labels in ActionUnit_Labels"
-            contents.problems.append(Problem(str(videos[subject]), reason, subject, self.camera))
+            contents.problems.append(Problem.of(videos[subject], reason, subject, self.camera))
         return contents
 
     def _videos(self) -> dict[str, Path]:
@@ -94,7 +93,7 @@ class Disfa:
         return {
             match[1].upper(): path
             for folder in (f"Video_{side}Camera", f"Videos_{side}Camera")
-            for path in sorted((self.root / folder).glob("*"))
+            for path in paths_in(self.root / folder)
             if (match := name.fullmatch(path.name))
         }
 
@@ -106,14 +105,14 @@ class Disfa:
                 columns[unit] = read_intensities(path)
             except InputError as error:
                 reason = f"{error}; AU {unit} stays unknown for this subject"
-                contents.problems.append(Problem(str(path), reason, subject, self.camera))
+                contents.problems.append(Problem.of(path, reason, subject, self.camera))
         if not columns:
             raise InputError("has no file of labels that can be read")
         count = max(map(len, columns.values()))
         for unit, column in columns.items():
             if len(column) < count:
                 reason = f"AU {unit} has {len(column)} frames, others {count}; unknown from there"
-                contents.problems.append(Problem(str(folder), reason, subject, self.camera))
+                contents.problems.append(Problem.of(folder, reason, subject, self.camera))
         intensities = unknown_labels(count, self.action_units)
         for place, unit in enumerate(self.action_units):
             if unit in columns:
@@ -134,7 +133,7 @@ class Disfa:
         folder = self.root / "Landmark_Points" / subject / "tmp_frame_lm"
         if self.camera != "left" or not folder.is_dir():
             return None
-        there = {path.name: path for path in folder.iterdir()}
+        there = {path.name: path for path in paths_in(folder)}
         return LandmarkFiles(
             tuple(
                 there.get(f"{subject}_{frame - 1:04d}_lm.mat", there.get(f"l{frame:05d}_lm.mat"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastcaps.training.action_units import ACTION_UNITS, LARGEST_INTENSITY, UNKNOWN
 from fastcaps.training.errors import InputError
 
-__all__ = ["check_action_units", "from_codes", "occurrence"]
+__all__ = ["NOT_CODED", "check_action_units", "from_codes", "occurrence"]
 
 NOT_CODED = 9
 """What BP4D writes where an action unit could not be coded."""

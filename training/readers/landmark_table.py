@@ -33,7 +33,12 @@ def load_landmarks(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path, columns=[*KEYS, *POINT_COLUMNS]).astype(types)
         else:
-            table = pd.read_csv(path, dtype=types, usecols=[*KEYS, *POINT_COLUMNS])
+            # A subject may be called NA.
+            missing = {name: ["", "nan", "NaN"] for name in POINT_COLUMNS}
+            columns = [*KEYS, *POINT_COLUMNS]
+            table = pd.read_csv(
+                path, dtype=types, usecols=columns, keep_default_na=False, na_values=missing
+            )
         table = table.astype({"frame": np.int64, **dict.fromkeys(POINT_COLUMNS, np.float32)})
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(

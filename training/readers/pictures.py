@@ -28,7 +28,8 @@ def open_pictures(sequence: Sequence, colour: bool) -> Iterator[Opened]:
         colour: RGB, else gray.
 
     Yields:
-        For each frame its picture, or the InputError that says why there is none.
+        For each frame its picture, or the InputError that says why there is none; then, perhaps,
+        one more that says what is wrong with the whole.
     """
     if isinstance(sequence.source, Video):
         yield from _open_video(sequence.source, colour)
@@ -47,6 +48,8 @@ def open_image(path: Path, colour: bool) -> NDArray[np.uint8]:
         path: of the file.
         colour: RGB, else gray.
 
+    Damage within a JPEG file that leaves its structure whole is not seen.
+
     Raises:
         InputError: the file cannot be read, is no image or is cut off.
     """
@@ -59,7 +62,10 @@ def open_image(path: Path, colour: bool) -> NDArray[np.uint8]:
     if _is_cut_off(data):
         raise InputError(f"{path}: the image is cut off; copy it again")
     mode = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), mode)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), mode)
+    except cv2.error:
+        image = None
     if image is None:
         raise InputError(f"{path}: cannot be decoded as an image")
     return image.astype(np.uint8, copy=False)
@@ -74,24 +80,55 @@ def _is_cut_off(data: bytes) -> bool:
 
 
 def _open_video(video: Video, colour: bool) -> Iterator[Opened]:
-    """The wanted frames of a video; what its end or damage takes away comes as errors."""
-    form = "rgb24" if colour else "gray"
-    wanted = iter(video.places.tolist())
-    given = 0
-    reason = "ends before this frame"
+    """The wanted frames of a video up to its end or its first damage, then errors in their place.
+
+    Behind damage frames may be missing without a sign, so that the others would get wrong labels.
+    """
+    given, reason, lost = 0, "ends before this frame", 0
     try:
         with av.open(str(video.path)) as container:
             if not container.streams.video:
                 raise InputError("holds no video")
-            place = next(wanted, None)
-            for number, frame in enumerate(container.decode(video=0)):
-                if place is None:
-                    break
-                if number == place:
-                    yield frame.to_ndarray(format=form)
-                    given += 1
-                    place = next(wanted, None)
+            stream = container.streams.video[0]
+            for frame in _wanted_frames(container.demux(stream), video.places):
+                yield frame.to_ndarray(format="rgb24" if colour else "gray")
+                given += 1
+            # A header may not tell the number.
+            lost = stream.frames - _count_packets(video.path) if stream.frames else 0
     except (av.FFmpegError, OSError, InputError) as error:
         reason = f"cannot be decoded from here on: {error}"
     for _ in range(len(video.places) - given):
         yield InputError(f"{video.path}: {reason}")
+    if lost > 0 and given == len(video.places):
+        yield InputError(
+            f"{video.path}: lacks {lost} of its frames, so that others may have got their labels; "
+            "copy it again"
+        )
+
+
+def _wanted_frames(
+    packets: Iterator[av.Packet[av.VideoStream]], places: NDArray[np.int64]
+) -> Iterator[av.VideoFrame]:
+    """The frames at these places, ascending.
+
+    Raises:
+        InputError: a frame up to the last of them is damaged.
+    """
+    wanted = iter(places.tolist())
+    place, number = next(wanted, None), 0
+    for packet in packets:
+        for frame in packet.decode():
+            if place is None:
+                return
+            if frame.is_corrupt or packet.is_corrupt:
+                raise InputError(f"frame {number + 1} is damaged; copy the video again")
+            if number == place:
+                yield frame
+                place = next(wanted, None)
+            number += 1
+
+
+def _count_packets(path: Path) -> int:
+    """How many frames a video has, without decoding them."""
+    with av.open(str(path)) as container:
+        return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN
+from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import COUNT, Landmarks
 
 __all__ = [
@@ -21,8 +22,14 @@ __all__ = [
     "Reader",
     "Sequence",
     "Video",
+    "readable",
     "unknown_labels",
 ]
+
+
+def readable(text: object) -> str:
+    """The text of a path or a message; names of files that are not UTF-8 become readable."""
+    return str(text).encode(errors="surrogateescape").decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,19 @@ class Problem:
     subject: str = ""
     sequence: str = ""
     frame: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        reason: InputError | str,
+        subject: str = "",
+        sequence: str = "",
+        frame: int | None = None,
+    ) -> Problem:
+        """What is wrong with a file; a reason that starts with its name does not say it twice."""
+        file = readable(path)
+        return cls(file, readable(reason).removeprefix(f"{file}: "), subject, sequence, frame)
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}"

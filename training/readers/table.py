@@ -11,6 +11,7 @@ a label that is not known.
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from fastcaps.training.readers.sequences import (
     Video,
     unknown_labels,
 )
-from fastcaps.training.readers.texts import some_of
+from fastcaps.training.readers.texts import LARGEST_NUMBER, some_of
 
 __all__ = ["VIDEO_SUFFIXES", "Table"]
 
@@ -58,7 +59,8 @@ class Table:
     def __init__(
         self, root: Path, labels: Path, action_units: tuple[int, ...] | None = None
     ) -> None:
-        self.root = root
+        # So that an image's folder has a name, whatever the root is called.
+        self.root = root.resolve()
         self.labels = labels
         self.rows = _load(labels)
         there = _action_units_in(labels, self.rows)
@@ -77,7 +79,7 @@ class Table:
             try:
                 contents.sequences.append(self._sequence(subject, name, group))
             except InputError as error:
-                contents.problems.append(Problem(str(self.labels), str(error), subject, name))
+                contents.problems.append(Problem.of(self.labels, error, subject, name))
         return contents
 
     def _usable_rows(self, contents: Contents) -> pd.DataFrame:
@@ -93,12 +95,13 @@ class Table:
         rows["sequence"] = rows["sequence"].where(rows["sequence"] != "", default)
         rows["file"] = paths
         rows["is_video"] = is_video
+        rows["number"] = _frame_numbers(rows)
         reasons = self._reasons(rows)
         for place in np.flatnonzero(reasons != ""):
             row = rows.iloc[place]
-            problem = Problem(
-                str(self.labels),
-                f"line {place + 2}: {reasons[place]}",
+            problem = Problem.of(
+                self.labels,
+                f"line {row['line']}: {reasons[place]}",
                 row["subject"],
                 row["sequence"],
             )
@@ -123,17 +126,17 @@ class Table:
         if "emotion" in rows:
             known = rows["emotion"].isin([*EMOTIONS, ""])
             refuse(~known, f"emotion: expected one of {', '.join(EMOTIONS)}")
-        frames = _frame_numbers(rows)
-        refuse(frames.isna() | (frames < 0), "frame: expected a whole number")
-        refuse(rows["is_video"] & ~(frames >= 1), "frame: expected the frame of the video, from 1")
+        refuse(rows["number"].isna(), "frame: expected a whole number")
+        if "frame" in rows:
+            first = rows["is_video"] & ((rows["frame"] == "") | (rows["number"] < 1))
+        else:
+            first = rows["is_video"]
+        refuse(first, "frame: expected the frame of the video, from 1")
         return reasons
 
     def _sequence(self, subject: str, name: str, rows: pd.DataFrame) -> Sequence:
-        frames = _frame_numbers(rows)
-        if (frames == 0).all():
-            # Images without numbers come in the order of the file.
-            frames = pd.Series(np.arange(1, len(rows) + 1), index=rows.index)
-        rows, frames = rows.loc[frames.sort_values(kind="stable").index], frames.sort_values()
+        rows = rows.sort_values("number", kind="stable")
+        frames = rows["number"]
         twice = frames[frames.duplicated()].astype(int).tolist()
         if twice:
             raise InputError(f"{subject} {name} has frames twice: {some_of(twice)}")
@@ -167,8 +170,27 @@ class Table:
 
 
 def _load(labels: Path) -> pd.DataFrame:
+    header, *lines = _cells(labels)
+    named = [name for name in header if name]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise InputError(f"{labels}: has several columns {', '.join(twice)}")
+    rows = pd.DataFrame(lines, columns=[*header, "line"], dtype=object).astype({"line": int})
+    rows = rows[[*named, "line"]]
+    missing = [name for name in ("subject", "path") if name not in rows]
+    if missing or rows.empty:
+        raise InputError(
+            f"{labels}: expected rows with columns subject, path, AU01 and so on, got "
+            f"{len(rows)} rows with {', '.join(named) or 'none'}"
+        )
+    return rows
+
+
+def _cells(labels: Path) -> list[list[str]]:
+    """The header's cells, then those of each line and its number; all as long as the header."""
     try:
-        rows = pd.read_csv(labels, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with open(labels, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            lines = [[*map(str.strip, cells), str(reader.line_num)] for cells in reader if cells]
     except UnicodeDecodeError as error:
         raise InputError(
             f"{labels}: expected UTF-8, got byte {error.object[error.start]:#04x} at "
@@ -176,15 +198,15 @@ def _load(labels: Path) -> pd.DataFrame:
         ) from error
     except OSError as error:
         raise InputError(f"{labels}: cannot be read: {error.strerror}") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except csv.Error as error:
         raise InputError(f"{labels}: is not a CSV file: {error}") from error
-    missing = [name for name in ("subject", "path") if name not in rows]
-    if missing or rows.empty:
-        raise InputError(
-            f"{labels}: expected rows with columns subject, path, AU01 and so on, got "
-            f"{len(rows)} rows with {', '.join(rows.columns)}"
-        )
-    return rows
+    if not lines:
+        raise InputError(f"{labels}: expected a table, got an empty file")
+    header, width = lines[0][:-1], len(lines[0]) - 1
+    for *cells, line in lines[1:]:
+        if any(cells[width:]):
+            raise InputError(f"{labels}: line {line}: expected {width} cells, got {len(cells)}")
+    return [header, *([*(cells + [""] * width)[:width], line] for *cells, line in lines[1:])]
 
 
 def _action_units_in(labels: Path, rows: pd.DataFrame) -> tuple[int, ...]:
@@ -206,16 +228,24 @@ def _numbers(rows: pd.DataFrame, name: str, largest: int) -> pd.Series[float]:
     """A column's whole numbers 0 .. ``largest``, -1 where empty, NaN where it is something else."""
     if name not in rows:
         return pd.Series(float(UNKNOWN), index=rows.index)
-    cells = rows[name].str.strip()
+    cells = rows[name]
     numbers = pd.to_numeric(cells, errors="coerce")
     numbers = numbers.where(numbers.isin(range(largest + 1)))
     return numbers.where(cells != "", UNKNOWN)
 
 
 def _frame_numbers(rows: pd.DataFrame) -> pd.Series[float]:
-    """Frame numbers, 0 where there are none, NaN where there is something else."""
+    """Frame numbers, NaN where a cell is no number.
+
+    Rows of a sequence none of which has a number are counted from 1, also those that turn out to be
+    of no use: the others keep their numbers.
+    """
+    sequences = [rows["subject"], rows["sequence"]]
+    counted = rows.groupby(sequences).cumcount() + 1.0
     if "frame" not in rows:
-        return pd.Series(0.0, index=rows.index)
-    cells = rows["frame"].str.strip()
+        return counted
+    cells = rows["frame"]
     numbers = pd.to_numeric(cells, errors="coerce")
-    return numbers.where(numbers % 1 == 0).where(cells != "", 0.0)
+    numbers = numbers.where((numbers % 1 == 0) & (numbers >= 0) & (numbers < LARGEST_NUMBER))
+    without = (cells == "").groupby(sequences).transform("all")
+    return numbers.where(cells != "", 0.0).where(~without, counted)

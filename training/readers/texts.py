@@ -9,8 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.errors import InputError
+from fastcaps.training.readers.sequences import readable
 
-__all__ = ["folders_in", "numbered_files", "read_lines", "read_numbers", "some_of"]
+__all__ = [
+    "LARGEST_NUMBER",
+    "folders_in",
+    "numbered_files",
+    "paths_in",
+    "read_lines",
+    "read_numbers",
+    "some_of",
+]
+
+LARGEST_NUMBER = 2**53
+"""Up to here float64 holds all whole numbers."""
 
 
 def read_lines(path: Path) -> list[str]:
@@ -55,7 +67,8 @@ def read_numbers(
             row = [number(cell) for cell in cells]
         except ValueError:
             row = []
-        if len(row) != columns:
+        # Larger ones are no numbers of frames, codes or pixels; NaN is not smaller, either.
+        if len(row) != columns or not all(abs(value) < LARGEST_NUMBER for value in row):
             raise InputError(
                 f"{path}: expected {columns} numbers on each line, got {line[:60]!r} "
                 f"as line {place} that is not blank"
@@ -64,20 +77,37 @@ def read_numbers(
     return np.array(rows, dtype=np.float64)
 
 
+def paths_in(folder: Path) -> list[Path]:
+    """What is in ``folder``, sorted; nothing where there is no such folder.
+
+    Raises:
+        InputError: one may not look into it.
+    """
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
 def folders_in(folder: Path) -> dict[str, Path]:
-    """Name and path of each folder in ``folder``, sorted; none where it does not exist."""
-    if not folder.is_dir():
-        return {}
-    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    """Name and path of each folder in ``folder``, sorted; none where it does not exist.
+
+    Raises:
+        InputError: one may not look into it.
+    """
+    return {readable(path.name): path for path in paths_in(folder) if path.is_dir()}
 
 
 def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     """The files in ``folder`` whose names are a number, with any zeros before it, by number.
 
     Of two files of the same number the one with the shorter name counts.
+
+    Raises:
+        InputError: one may not look into the folder.
     """
     files: dict[int, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (-len(path.name), path.name)):
+    for path in sorted(paths_in(folder), key=lambda path: (-len(path.name), path.name)):
         if path.suffix.lower() in suffixes and path.stem.isascii() and path.stem.isdigit():
             files[int(path.stem)] = path
     return files

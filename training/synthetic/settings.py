@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.prepared import Shape
@@ -14,9 +15,10 @@ from fastcaps.training.synthetic.layouts.layout import Layout
 from fastcaps.training.synthetic.layouts.prepared import PreparedLayout
 from fastcaps.training.synthetic.recordings import Recording, draws_of_plan
 
-__all__ = ["LAYOUTS", "Settings", "recordings_of"]
+__all__ = ["LAYOUTS", "LayoutName", "Settings", "recordings_of"]
 
-LAYOUTS = ("bp4d", "disfa", "ckplus", "prepared")
+LayoutName = Literal["bp4d", "disfa", "ckplus", "prepared"]
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
 
 MOST_SUBJECTS = 900
 """Names of subjects have three digits."""
@@ -46,7 +48,7 @@ class Settings:
         InputError: a value is out of range.
     """
 
-    layout: str = "bp4d"
+    layout: LayoutName = "bp4d"
     subjects: int = 40
     frames_per_subject: int = 500
     side: int | None = None

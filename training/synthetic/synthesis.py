@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import COUNT
-from fastcaps.training.folders import claim_folder, held, write_atomically
+from fastcaps.training.folders import LOCK, claimed, write_atomically
 from fastcaps.training.processes import result_of, worker_pool
 from fastcaps.training.synthetic.layouts.layout import UNFINISHED
 from fastcaps.training.synthetic.layouts.prepared import PreparedLayout
@@ -78,17 +78,16 @@ def synthesize(
     digest = None if settings.rig is None else _digest(settings.rig)
     recordings = recordings_of(settings)
     jobs = [_Job(out, settings, digest, recording) for recording in recordings]
-    with _disk_errors(out):
-        _claim(out, settings, digest)
-        with held(out):
-            if not (out / TRUTH).exists():
-                for work in (out / UNFINISHED).glob(f"{WORK}*"):
-                    shutil.rmtree(work)
-                _run_all(jobs, workers, progress)
-                if isinstance(settings.writer, PreparedLayout):
-                    settings.writer.finish(out, recordings)
-                merge([job.truth for job in jobs], out / TRUTH)
-            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    decisive = {**asdict(settings), "side": settings.picture_side, "rig": digest}
+    with claimed(out, {"format": FORMAT, **decisive}, _things_in(out)):
+        if not (out / TRUTH).exists():
+            for work in (out / UNFINISHED).glob(f"{WORK}*"):
+                shutil.rmtree(work)
+            _run_all(jobs, workers, progress)
+            if isinstance(settings.writer, PreparedLayout):
+                settings.writer.finish(out, recordings)
+            merge([job.truth for job in jobs], out / TRUTH)
+        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     frames = sum(recording.frames for recording in recordings)
     return Summary(settings.subjects, len(recordings), frames)
 
@@ -99,12 +98,13 @@ def _digest(rig: Path) -> str:
     return hashlib.sha256(rig.read_bytes()).hexdigest()
 
 
-def _claim(out: Path, settings: Settings, digest: str | None) -> None:
-    """Take a folder that is empty, or that holds the same data set."""
-    there = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    strange = [name for name in there if name != SETTINGS_IN_WORK]
-    decisive = {**asdict(settings), "side": settings.picture_side, "rig": digest}
-    claim_folder(out, {"format": FORMAT, **decisive}, strange)
+def _things_in(out: Path) -> list[str]:
+    """What a folder holds that is claimed by no one: a real data set is never written over."""
+    try:
+        there = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    except OSError as error:
+        raise InputError(f"out: {out} cannot be read: {error.strerror}") from error
+    return [name for name in there if name not in (LOCK, SETTINGS_IN_WORK)]
 
 
 @dataclass(frozen=True)
@@ -189,15 +189,3 @@ def _move_files(source: Path, target: Path) -> None:
             place.mkdir(exist_ok=True)
         else:
             os.replace(path, place)
-
-
-@contextmanager
-def _disk_errors(out: Path) -> Iterator[None]:
-    """What is left of OSErrors comes from writing to ``out``."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"out: {out} cannot be written: {error.strerror or error}; what is done stays there, "
-            "give the same command again to go on"
-        ) from error

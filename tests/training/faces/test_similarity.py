@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fastcaps.training.errors import InputError
+from fastcaps.training.faces.aligned import aligned_face
 from fastcaps.training.faces.landmarks import (
     ALIGNMENT_POINTS,
     COUNT,
@@ -248,3 +250,10 @@ def test_the_transform_is_opencvs() -> None:
         points[ALIGNMENT_POINTS], MEAN_FACE[ALIGNMENT_POINTS], ransacReprojThreshold=1000
     )
     np.testing.assert_allclose(fit(points, MEAN_FACE), theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("away", [(200, 0), (-200, 0), (0, 1e19)])
+def test_landmarks_outside_the_picture_are_told(away: tuple[float, float]) -> None:
+    image = np.zeros((100, 100), dtype=np.uint8)
+    with pytest.raises(InputError, match="has landmarks outside the picture of 100 x 100 pixels"):
+        aligned_face(image, MEAN_FACE + np.array(away, dtype=np.float32), 96, False)

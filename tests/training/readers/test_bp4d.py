@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,9 @@ def test_a_missing_column_stays_unknown(root: Path) -> None:
         ("0,1,6,12\n5,0,0\n", "expected 4 numbers on each line, got '5,0,0' as line 2"),
         ("0,1,6,12\n5,0,2,0\n", r"expected codes 0 \.\. 1, or 9 for what was not coded, got 2"),
         ("0,1,6,12\n5,0,0,0\n5,0,0,0\n", "expected ascending frame numbers"),
+        ("0,1,6,12\n", "expected a row for each frame, got none"),
+        ("0,1,6,1,12\n5,0,0,1,0\n", "has several columns of AU 1"),
+        (f"0,1,6,12\n{'9' * 400},0,0,0\n", "expected 4 numbers on each line"),
         ("0,31,32\n5,0,0\n", r"expected columns of AU 1, 6, 12, got \[31, 32\]"),
     ],
 )
@@ -100,7 +104,8 @@ def test_a_bad_label_file_is_told_and_the_rest_is_read(root: Path, text: str, re
     contents = Bp4d(root, UNITS).read()
     assert [s.name for s in contents.sequences] == ["T2", "T8"]
     (problem,) = contents.problems
-    assert str(path) in str(problem)
+    assert problem.file == str(path)
+    assert str(path) not in problem.reason
     with pytest.raises(InputError, match=reason):
         raise InputError(problem.reason)
 
@@ -128,6 +133,23 @@ def test_bad_intensities_are_told_and_stay_unknown(root: Path) -> None:
     contents = Bp4d(root, UNITS).read()
     assert (contents.sequences[0].intensities == -1).all()
     assert "expected codes 0 .. 5" in contents.problems[0].reason
+
+
+def test_a_folder_that_one_may_not_enter_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iterdir = Path.iterdir
+
+    def closed(folder: Path) -> Iterator[Path]:
+        if folder.name in ("T1", "M010"):
+            raise PermissionError(13, "Permission denied")
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    contents = Bp4d(root, UNITS).read()
+    assert [(s.subject, s.name) for s in contents.sequences] == [("F001", "T2"), ("M010", "T8")]
+    assert {problem.subject for problem in contents.problems} == {"F001", "M010"}
+    assert all("cannot be read: Permission denied" in str(p) for p in contents.problems)
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

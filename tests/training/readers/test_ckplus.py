@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,8 @@ def test_landmarks(root: Path) -> None:
         ("Emotion/S005/001/S005_001_00000006_emotion.txt", "", "got an empty file"),
         ("FACS/S005/001/S005_001_00000006_facs.txt", "9.5 1.0\n", "got 9.5 and 1"),
         ("FACS/S005/001/S005_001_00000006_facs.txt", "9.0 7.0\n", "intensity 0 .. 5"),
+        ("FACS/S005/001/S005_001_00000006_facs.txt", "nan 1.0\n", "expected 2 numbers"),
+        ("FACS/S005/001/S005_001_00000006_facs.txt", "inf 1.0\n", "expected 2 numbers"),
         ("FACS/S005/001/S005_001_00000006_facs.txt", "9.0\n", "expected 2 numbers on each line"),
     ],
 )
@@ -98,6 +101,15 @@ def test_a_sequence_without_facs_or_of_too_few_frames_is_told(root: Path) -> Non
     first, second = contents.problems
     assert "has no FACS file" in first.reason
     assert "expected at least 4 frames SUBJECT_SEQUENCE_NUMBER.png, got 3" in second.reason
+
+
+def test_names_that_are_not_utf8_become_readable(root: Path) -> None:
+    images = root / "cohn-kanade-images"
+    (images / "S010").rename(images / os.fsdecode(b"S\xff10"))
+    contents = CkPlus(root, UNITS).read()
+    assert [sequence.subject for sequence in contents.sequences] == ["S005", "S\ufffd10"]
+    for problem in contents.problems:
+        assert str(problem).encode()
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

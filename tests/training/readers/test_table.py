@@ -76,6 +76,8 @@ def test_only_wanted_action_units(root: Path) -> None:
         ("ann,a/1.jpg,1,1,6,", r"AU01_intensity: expected 0 \.\. 5"),
         ("ann,a/1.jpg,1,1,5,joy", "emotion: expected one of neutral"),
         ("ann,a/1.jpg,1.5,1,5,", "frame: expected a whole number"),
+        ("ann,a/1.jpg,1e30,1,5,", "frame: expected a whole number"),
+        ("ann,a/1.jpg,-1,1,5,", "frame: expected a whole number"),
         ("bob,films/talk.mp4,,1,5,", "frame: expected the frame of the video, from 1"),
     ],
 )
@@ -87,6 +89,28 @@ def test_a_bad_row_is_told_and_the_rest_is_read(root: Path, row: str, reason: st
     (problem,) = contents.problems
     with pytest.raises(InputError, match=f"^line 2: {reason}"):
         raise InputError(problem.reason)
+
+
+def test_images_keep_their_numbers_when_one_is_missing(root: Path) -> None:
+    contents = read(root, "subject,path,AU01\nann,a/1.jpg,0\nann,a/9.jpg,0\nann,a/2.jpg,1\n")
+    (sequence,) = contents.sequences
+    assert sequence.frames.tolist() == [1, 3]
+    assert sequence.labels.tolist() == [[0], [1]]
+
+
+def test_blanks_and_commas_at_the_end_do_no_harm(root: Path) -> None:
+    contents = read(root, "subject , path,AU01,,\n ann,a/1.jpg , 1 ,,\nann , a/2.jpg,,,\n")
+    assert contents.problems == []
+    (sequence,) = contents.sequences
+    assert (sequence.subject, sequence.labels.tolist()) == ("ann", [[1], [-1]])
+
+
+def test_the_folder_may_be_the_current_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(root / "top.png", 50)
+    labels = write_text(root / "labels.csv", "subject,path,AU01\nann,top.png,0\n")
+    monkeypatch.chdir(root)
+    (sequence,) = Table(Path("."), labels).read().sequences
+    assert sequence.name == root.name
 
 
 def test_frames_given_twice_or_of_two_videos_are_told(root: Path) -> None:
@@ -102,8 +126,10 @@ def test_frames_given_twice_or_of_two_videos_are_told(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "encoding", "reason"),
     [
-        ("", "utf-8", "is not a CSV file"),
+        ("", "utf-8", "expected a table, got an empty file"),
         ("subject,path,AU01\n", "utf-8", "expected rows with columns subject, path"),
+        ("subject,path,AU01,AU01\nann,a/1.jpg,0,1\n", "utf-8", "has several columns AU01"),
+        ("subject,path,AU01\nann,a/1.jpg,0,1\n", "utf-8", "line 2: expected 3 cells, got 4"),
         ("subject,AU01\nann,0\n", "utf-8", "expected rows with columns subject, path"),
         ("subject,path,AU03\nann,a/1.jpg,0\n", "utf-8", "column AU03: expected one of AU01, AU02"),
         ("subject,path,AU1\nann,a/1.jpg,0\n", "utf-8", "column AU1: expected one of AU01, AU02"),

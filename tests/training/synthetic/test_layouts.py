@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import av
 import cv2
@@ -22,7 +23,7 @@ from fastcaps.training.folds import COMMUNITY_FOLDS
 from fastcaps.training.prepared import open_prepared
 from fastcaps.training.readers.bp4d import Bp4d
 from fastcaps.training.readers.ckplus import CkPlus
-from fastcaps.training.readers.disfa import CAMERAS, Disfa
+from fastcaps.training.readers.disfa import Camera, Disfa
 from fastcaps.training.readers.landmark_table import load_landmarks
 from fastcaps.training.readers.pictures import open_image, open_pictures
 from fastcaps.training.readers.sequences import Contents, Sequence
@@ -134,7 +135,7 @@ def test_the_truth_is_what_is_drawn(trees: dict[str, Path], layout: str) -> None
 def test_every_subject_has_the_frames_that_were_asked_for(
     trees: dict[str, Path], layout: str
 ) -> None:
-    cameras = len(CAMERAS) if layout == "disfa" else 1
+    cameras = len(get_args(Camera)) if layout == "disfa" else 1
     counts = truth_in(trees[layout]).groupby("subject").size()
     assert counts.tolist() == [FRAMES * cameras] * SUBJECTS
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -123,7 +123,8 @@ def test_processes_write_the_same_bytes(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(data=st.data())
-@hypothesis_settings(max_examples=3, deadline=None)
+# Smaller failures are not worth the minutes that looking for them takes.
+@hypothesis_settings(max_examples=3, deadline=None, phases=[Phase.generate])
 def test_a_run_that_is_stopped_again_and_again(
     expected: dict[str, dict[str, bytes]],
     tmp_path_factory: pytest.TempPathFactory,

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import ACTION_UNITS, column
+from fastcaps.training.readers.labels import NOT_CODED
 from fastcaps.training.synthetic.layouts.layout import write_image, write_text
 from fastcaps.training.synthetic.people import Picture
 from fastcaps.training.synthetic.performances import TASKS, occurrences
 from fastcaps.training.synthetic.recordings import Recording, split_into_tasks
 
-__all__ = ["CODED", "INTENSITIES_OF", "NOT_CODED", "Bp4dLayout"]
+__all__ = ["CODED", "INTENSITIES_OF", "Bp4dLayout"]
 
 CODED = (1, 2, 4, 5, 6, 7, *range(9, 21), 22, 23, 24, *range(27, 40))
 """The columns of the occurrence tables."""
 
 INTENSITIES_OF = (6, 10, 12, 14, 17)
-NOT_CODED = 9
 
 WOMEN, MEN = 23, 18
 DIGITS = (0, 3, 4)

@@ -19,7 +19,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import ACTION_UNITS
-from fastcaps.training.faces.landmarks import COUNT, Landmarks
+from fastcaps.training.faces.landmarks import POINTS_OF_66, Landmarks
 from fastcaps.training.synthetic.layouts.layout import write_text
 from fastcaps.training.synthetic.people import Picture
 from fastcaps.training.synthetic.performances import TASKS
@@ -40,7 +40,6 @@ VIDEOS = {"left": "Videos_LeftCamera/LeftVideo", "right": "Video_RightCamera/Rig
 BETWEEN_CAMERAS = 8.0
 """Degrees."""
 
-POINTS = [point for point in range(COUNT) if point not in (60, 64)]
 MATLAB_TEXT = 116
 """Bytes at the start of a MATLAB file that are free text."""
 
@@ -106,7 +105,7 @@ def _keep_landmarks(
     for number, picture in enumerate(pictures):
         if number < recording.frames:
             path = folder / f"{recording.subject}_{number:04d}_lm.mat"
-            path.write_bytes(_matlab_file(picture.landmarks[POINTS]))
+            path.write_bytes(_matlab_file(picture.landmarks[POINTS_OF_66]))
         yield picture
 
 
