@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +11,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["gray_image", "write_image", "write_text", "write_video"]
+from fastcaps.training.readers.sequences import ImageFiles, Sequence, Video, unknown_labels
+
+__all__ = ["gray_image", "sequence_of", "write_image", "write_text", "write_video"]
+
+
+def sequence_of(source: ImageFiles | Video, frames: int) -> Sequence:
+    """A sequence of which only the pictures are known."""
+    return Sequence(
+        subject="s",
+        name="n",
+        action_units=(1,),
+        frames=np.arange(frames),
+        labels=unknown_labels(frames, (1,)),
+        intensities=unknown_labels(frames, (1,)),
+        emotions=np.full(frames, -1, dtype=np.int8),
+        source=source,
+    )
 
 
 def write_text(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -33,7 +49,7 @@ def write_image(path: Path, brightness: int, side: int = 64) -> Path:
     return path
 
 
-def write_video(path: Path, brightness: Sequence[int], side: int = 64) -> Path:
+def write_video(path: Path, brightness: Iterable[int], side: int = 64) -> Path:
     """Write a video whose frames have these shades."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:

@@ -37,10 +37,9 @@ from fastcaps.training.readers.sequences import (
     LandmarkFiles,
     Sequence,
     Video,
-    unknown_labels,
 )
 from fastcaps.training.readers.table import Table
-from tests.training.files import write_image, write_text, write_video
+from tests.training.files import sequence_of, write_image, write_text, write_video
 
 SUBJECTS = ("ann", "bob", "cy")
 FRAMES = 4
@@ -561,15 +560,8 @@ def test_bad_options_are_refused(options: dict[str, object], reason: str) -> Non
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
     def peak(frames: int) -> int:
         path = write_video(tmp_path / f"{frames}.avi", [50] * frames, SIDE)
-        video = Sequence(
-            subject="s",
-            name="n",
-            action_units=(1,),
-            frames=np.arange(frames),
-            labels=unknown_labels(frames, (1,)),
-            intensities=unknown_labels(frames, (1,)),
-            emotions=np.full(frames, -1, dtype=np.int8),
-            source=Video(path, np.arange(frames)),
+        video = replace(
+            sequence_of(Video(path, np.arange(frames)), frames),
             landmarks=np.broadcast_to(MEAN_FACE, (frames, 68, 2)),
         )
         tracemalloc.start()

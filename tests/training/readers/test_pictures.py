@@ -13,21 +13,8 @@ from numpy.typing import NDArray
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.readers.pictures import open_image, open_pictures
-from fastcaps.training.readers.sequences import ImageFiles, Sequence, Video, unknown_labels
-from tests.training.files import write_image, write_video
-
-
-def sequence_of(source: ImageFiles | Video, frames: int) -> Sequence:
-    return Sequence(
-        subject="s",
-        name="n",
-        action_units=(1,),
-        frames=np.arange(frames),
-        labels=unknown_labels(frames, (1,)),
-        intensities=unknown_labels(frames, (1,)),
-        emotions=np.full(frames, -1, dtype=np.int8),
-        source=source,
-    )
+from fastcaps.training.readers.sequences import ImageFiles, Video
+from tests.training.files import sequence_of, write_image, write_video
 
 
 def brightness(opened: object) -> float:
