@@ -27,9 +27,15 @@ from fastcaps.training.action_units import (
     BP4D_ACTION_UNITS,
     DISFA_ACTION_UNITS,
 )
-from fastcaps.training.contact_sheet import action_unit_sheet, augmentation_sheet, save_picture
+from fastcaps.training.contact_sheet import (
+    action_unit_sheet,
+    augmentation_sheet,
+    contact_sheet,
+    save_picture,
+)
 from fastcaps.training.errors import InputError
-from fastcaps.training.faces.detectors import Device, choose_device
+from fastcaps.training.faces.before_after import BeforeAfter, before_and_after
+from fastcaps.training.faces.detectors import DetectorName, Device, choose_device, make_detector
 from fastcaps.training.inspection import tables
 from fastcaps.training.merging import merge as merge_shards
 from fastcaps.training.preparation import Alignment, Options, Resources, Summary
@@ -51,6 +57,7 @@ __all__ = ["app"]
 DataSet = Literal["bp4d", "disfa", "ckplus", "csv"]
 
 SHOWN_PROBLEMS = 20
+SHEET_SIDE = 192
 WIDEST_TABLE = 120
 
 app = typer.Typer(
@@ -66,6 +73,10 @@ Out = Annotated[Path, typer.Argument(help="Folder of the result, made if it is m
 Rig = Annotated[
     Path | None,
     typer.Option(help="A face rig, see 'rig convert'.  [faces drawn in two dimensions]"),
+]
+FaceDetector = Annotated[
+    str | None,
+    typer.Option(help="face-alignment: sfd, blazeface; dlib: hog, cnn.  [the first]"),
 ]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes at work.  [one a processor, or one on a GPU]")
@@ -87,10 +98,7 @@ def prepare(
     landmarks: Annotated[
         Path | None, typer.Option(help="With --align given: a table of landmarks to use instead.")
     ] = None,
-    face_detector: Annotated[
-        str | None,
-        typer.Option(help="face-alignment: sfd, blazeface; dlib: hog, cnn.  [the first]"),
-    ] = None,
+    face_detector: FaceDetector = None,
     device: Annotated[Device, typer.Option(help="Of face-alignment's networks.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Pictures they work on at once.")] = 8,
     action_units: Annotated[
@@ -200,6 +208,31 @@ def show(
     """Draw each action unit alone on several made-up people, those that synth makes."""
     with _one_line_errors():
         _save("picture", picture, people_sheet(make_renderer(rig), subjects, side, seed))
+
+
+@app.command()
+def align(
+    out: Annotated[Path, typer.Argument(help="The sheet: a PNG or JPEG file.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Photographs with faces.")],
+    detector: Annotated[DetectorName, typer.Option()] = "face-alignment",
+    face_detector: FaceDetector = None,
+    device: Annotated[Device, typer.Option(help="Of face-alignment's networks.")] = "auto",
+) -> None:
+    """Show what alignment makes of the faces in some pictures, before and after."""
+    with _one_line_errors():
+        finder = make_detector(detector, device=device, face_detector=face_detector)
+        shown: list[BeforeAfter] = []
+        for picture in pictures:
+            try:
+                shown += before_and_after(picture, finder)
+            except InputError as error:
+                typer.echo(f"left out: {error}", err=True)
+        captions, rows = [caption for caption, _ in shown], [faces for _, faces in shown]
+        if not shown:
+            raise InputError(f"pictures: no face was found in {len(pictures)} pictures")
+        _save("out", out, contact_sheet(rows, captions, SHEET_SIDE))
+        for caption in captions:
+            typer.echo(caption)
 
 
 @rig_app.command()

@@ -11,7 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fastcaps.training.cli import app
+from fastcaps.training.contact_sheet import save_picture
 from fastcaps.training.prepared import open_prepared
+from fastcaps.training.synthetic.drawn.renderer import DrawnRenderer
+from fastcaps.training.synthetic.people import State
+from fastcaps.training.synthetic.recordings import person_of
 from tests.training.files import write_image, write_text
 
 
@@ -156,6 +160,22 @@ def test_a_data_set_without_frames_is_one_line(tmp_path: Path) -> None:
     result = run("inspect", out, "--augmented", tmp_path / "augmented.png")
     assert result.exit_code == 2
     assert result.output == f"error: {out}: has no frames; see {out / 'left_out.csv'}\n"
+
+
+def test_align_shows_faces_before_and_after(tmp_path: Path) -> None:
+    pytest.importorskip("dlib", reason="needs the extra dlib")
+    person, at_rest = person_of(0, 0), State(np.zeros((17, 2), dtype=np.float32))
+    save_picture(tmp_path / "face.png", DrawnRenderer().render(person, at_rest, 192).image)
+    wall = write_image(tmp_path / "wall.png", 90)
+    sheet = tmp_path / "sheet.png"
+    result = run("align", sheet, tmp_path / "face.png", wall, "--detector", "dlib")
+    assert result.exit_code == 0, result.output
+    assert "face.png: residual " in result.output
+    assert f"left out: {wall}: no face was found" in result.output
+    assert cv2.imread(str(sheet)).shape == (212, 3 * 196 + 4, 3)
+    result = run("align", sheet, wall, "--detector", "dlib")
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == "error: pictures: no face was found in 1 pictures"
 
 
 def test_a_rig_that_is_not_there_says_where_to_get_one(tmp_path: Path) -> None:
