@@ -36,7 +36,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(active_children()) - others:
-            process.terminate()
+            process.kill()
         raise
     pool.shutdown()
 
