@@ -66,9 +66,10 @@ def action_unit_sheet(prepared: Prepared, subjects: int = 8) -> NDArray[np.uint8
     """
     names = sorted(prepared.index["subject"].unique())
     shown = [names[place * len(names) // subjects] for place in range(min(subjects, len(names)))]
+    frames_of = [np.flatnonzero(prepared.index["subject"] == subject) for subject in shown]
     rows = [
-        [_strongest(prepared, place, subject) for subject in shown]
-        for place in range(len(prepared.action_units))
+        [_strongest(prepared.frames, of_subject, present, intensity) for of_subject in frames_of]
+        for present, intensity in zip(prepared.labels.T == 1, prepared.intensities.T, strict=True)
     ]
     captions = [f"{column(unit)} {ACTION_UNITS[unit]}" for unit in prepared.action_units]
     return contact_sheet(rows, captions, min(prepared.shape.side, LARGEST_SIDE))
@@ -116,13 +117,17 @@ def save_picture(path: Path, image: NDArray[np.uint8]) -> None:
     write_atomically(path, lambda file: file.write(data.tobytes()))
 
 
-def _strongest(prepared: Prepared, place: int, subject: str) -> NDArray[np.uint8] | None:
+def _strongest(
+    frames: NDArray[np.uint8],
+    of_subject: NDArray[np.int64],
+    present: NDArray[np.bool_],
+    intensity: NDArray[np.int8],
+) -> NDArray[np.uint8] | None:
     """The subject's frame with the highest intensity of an action unit, of those that have it."""
-    shows = (prepared.index["subject"] == subject).to_numpy() & (prepared.labels[:, place] == 1)
-    candidates = np.flatnonzero(shows)
+    candidates = of_subject[present[of_subject]]
     if not len(candidates):
         return None
-    return prepared.frames[candidates[prepared.intensities[candidates, place].argmax()]]
+    return frames[candidates[intensity[candidates].argmax()]]
 
 
 def _scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -73,12 +73,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another program is at work there, or it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / LOCK, "w")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"out: {folder} cannot be made a folder: {error}") from error
-    with lock:
+    with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -121,6 +116,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def _open_lock(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / LOCK, "w")
+    except OSError as error:
+        raise InputError(f"out: {folder} cannot be made a folder: {error}") from error
 
 
 def _settings_in(path: Path) -> dict[str, Any]:

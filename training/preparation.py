@@ -26,6 +26,7 @@ from fastcaps.training.parts import PartFiles, digest, prepare_part
 from fastcaps.training.prepared import (
     CONTENTS,
     META,
+    Prepared,
     Shape,
     combined,
     open_prepared,
@@ -131,12 +132,13 @@ def prepare(
     with claimed(out, settings, (*CONTENTS, PARTS)):
         jobs = _jobs(contents.sequences, root, out / PARTS, options, resources)
         made_from = _made_from(jobs, contents.problems)
-        if not _is_finished(out, made_from):
+        prepared = _finished(out, made_from)
+        if prepared is None:
             _prepare_parts(jobs, out / PARTS, resources, progress)
             meta = {"made_by": settings, "made_from": made_from}
             _join(out, jobs, contents.problems, meta, reader.action_units, options.shape)
+            prepared = open_prepared(out)
         shutil.rmtree(out / PARTS, ignore_errors=True)
-        prepared = open_prepared(out)
         return Summary(len(prepared.frames), prepared.left_out(), tuple(contents.notes))
 
 
@@ -214,12 +216,13 @@ def _made_from(jobs: list[_Job], problems: list[Problem]) -> str:
     return combined(hashlib.sha256(text.encode()).hexdigest() for text in texts)
 
 
-def _is_finished(out: Path, made_from: str) -> bool:
-    """Whether the data set is there, whole, and made from what is there now."""
+def _finished(out: Path, made_from: str) -> Prepared | None:
+    """The data set, if it is there, whole, and made from what is there now."""
     try:
-        return (out / META).exists() and open_prepared(out).meta["made_from"] == made_from
-    except (InputError, KeyError):
-        return False
+        prepared = open_prepared(out)
+    except InputError:
+        return None
+    return prepared if prepared.meta.get("made_from") == made_from else None
 
 
 def _prepare_parts(
