@@ -1,0 +1,129 @@
+"""Percentile confidence intervals, resampling subjects: frames of one subject are much alike.
+
+Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.measures import defined, undefined
+from fastcaps.training.evaluation.report import Measure
+from fastcaps.training.evaluation.tallies import Tallies, measures_of
+
+__all__ = ["CONFIDENCE", "Interval", "Intervals", "average_differences", "check", "intervals"]
+
+CONFIDENCE = 0.95
+
+MOST_UNDEFINED = 0.1
+"""Part of the resamples that may leave a measure undefined before it has no interval."""
+
+Interval = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Of one measure: for each class, and for the mean over the classes."""
+
+    classes: tuple[Interval, ...]
+    average: Interval
+
+
+def intervals(tallies: Tallies, resamples: int, seed: int) -> dict[str, Intervals]:
+    """Intervals of all that :func:`measures_of` gives, by its names.
+
+    Resamples without a value for a class count neither for it nor for the mean over the classes.
+    An interval is (None, None) where more than a tenth of the resamples are such, or where there
+    is one subject only.
+
+    Args:
+        tallies: of the frames.
+        resamples: how many.
+        seed: of the choice of subjects.
+
+    Raises:
+        InputError: ``resamples`` or ``seed`` is out of range.
+    """
+    subjects = len(tallies.subjects)
+    resampled = measures_of(tallies, _choices(subjects, resamples, seed))
+    return {
+        name: Intervals(
+            tuple(_interval(values[:, place], subjects) for place in range(values.shape[1])),
+            _interval(values.mean(axis=1), subjects),
+        )
+        for name, values in resampled.items()
+    }
+
+
+def average_differences(
+    first: Tallies, second: Tallies, resamples: int, seed: int
+) -> dict[str, Measure]:
+    """How much larger the first model's means over the classes are than the second's.
+
+    Both models are measured on the same frames, and in each resample on the same subjects, so
+    that what makes a subject hard for both does not count.
+
+    Args:
+        first, second: of the same frames, by two models.
+        resamples: how many.
+        seed: of the choice of subjects.
+
+    Returns:
+        By the names of :func:`measures_of`: the difference, -1 .. 1, and its interval.
+
+    Raises:
+        InputError: they are of different frames, labels or classes, or a number is out of range.
+    """
+    if (first.classes, first.digest) != (second.classes, second.digest):
+        raise InputError(
+            "models: expected predictions for the same frames with the same labels, got "
+            f"{first.frames.sum():.0f} frames of {', '.join(first.classes)} and "
+            f"{second.frames.sum():.0f} of {', '.join(second.classes)} that differ"
+        )
+    subjects = len(first.subjects)
+    everyone = np.ones((1, subjects), dtype=np.int64)
+    choices = _choices(subjects, resamples, seed)
+    values = [measures_of(tallies, everyone) for tallies in (first, second)]
+    resampled = [measures_of(tallies, choices) for tallies in (first, second)]
+    differences: dict[str, Measure] = {}
+    for name in values[0]:
+        difference = values[0][name][0] - values[1][name][0]
+        if np.isnan(difference).any():
+            classes = np.array(first.classes)[np.isnan(difference)]
+            differences[name] = undefined(f"{', '.join(classes)} undefined in one model or both")
+            continue
+        low, high = _interval((resampled[0][name] - resampled[1][name]).mean(axis=1), subjects)
+        differences[name] = {**defined(float(difference.mean())), "low": low, "high": high}
+    return differences
+
+
+def check(resamples: int, seed: int) -> None:
+    """See that both are in range.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, value, least in (("resamples", resamples, 1), ("seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{name}: expected at least {least}, got {value}")
+
+
+def _choices(subjects: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each subject is drawn, int64 [R, S], each row with sum S."""
+    check(resamples, seed)
+    chances = np.full(subjects, 1 / subjects)
+    return np.random.default_rng(seed).multinomial(subjects, chances, size=resamples)
+
+
+def _interval(values: NDArray[np.float64], subjects: int) -> Interval:
+    """Of the resamples [R] with a value; see :func:`intervals`."""
+    kept = values[~np.isnan(values)]
+    if subjects == 1 or len(kept) < (1 - MOST_UNDEFINED) * len(values):
+        return None, None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(kept, [tail, 1 - tail])
+    return float(low), float(high)
