@@ -157,7 +157,7 @@ def test_the_authors_protocol_changes_what_their_code_does_otherwise() -> None:
     assert differences("vggf-bp4d", "author") == {**large, **bp4d}
     assert differences("vggf-disfa", "author") == {**large, **disfa}
     assert differences("ckplus", "author") == {**small, "margin_on": "softmax"}
-    assert differences("synthetic", "author") == small
+    assert differences("synthetic", "author") == {**small, "lr_from_epoch": {}}
 
 
 def test_the_community_s_protocol_changes_folds_and_what_counts_as_present() -> None:
@@ -294,3 +294,12 @@ def test_changes_are_given_as_key_and_value() -> None:
     for texts in (["lr"], ["=3"], ["lr=1", "lr=2"]):
         with pytest.raises(InputError, match=r"^set: expected .*, got "):
             parse_changes(texts)
+
+
+def test_another_network_keeps_the_factors_of_parts_that_it_has() -> None:
+    assert load_preset("smiles").lr_factors == {"classes": 0.1}
+    assert load_preset("smiles", changes={"network": "ConvNet"}).lr_factors == {}
+    frozen = load_preset("vggf-bp4d", changes={"network": "VGG"}).lr_factors
+    assert frozen == {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4"), 0.0), "conv5": 0.1}
+    given = {"network": "ConvNet", "lr_factors": "{hidden: 0.1}"}
+    assert load_preset("smiles", changes=given).lr_factors == {"hidden": 0.1}

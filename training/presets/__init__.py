@@ -13,9 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fastcaps.training.errors import InputError
+from fastcaps.training.networks import make_network
+from fastcaps.training.networks.network import NetworkOptions
 from fastcaps.training.presets.yaml_files import parse_yaml, read_yaml
-from fastcaps.training.run_settings import RunSettings
+from fastcaps.training.run_settings import HOG_SVM, RunSettings
 
 __all__ = ["PAPER", "PRESETS", "PROTOCOLS", "load_preset", "parse_changes"]
 
@@ -35,7 +39,8 @@ def load_preset(
     """The settings of a preset under a protocol, with changes of one's own.
 
     The protocol looks at the settings with the changes, and the changes have the last word. Where
-    another network takes the preset's place, the preset's title is not kept.
+    another network takes the place of the preset's, its title is not kept, nor are factors of the
+    learning rate for parts that the other one does not have.
 
     Args:
         preset: one of :data:`PRESETS`, or a YAML file.
@@ -55,8 +60,9 @@ def load_preset(
         for key, value in (changes or {}).items()
     }
     wanted = RunSettings.from_dict(_changed(written, parsed))
-    if wanted.network != settings.network and "title" not in parsed:
-        parsed["title"] = ""
+    if wanted.network != settings.network:
+        parsed.setdefault("title", "")
+        written["lr_factors"] = _of_parts(written.get("lr_factors", {}), wanted)
     return RunSettings.from_dict(_changed(_changed(written, _overlay(protocol, wanted)), parsed))
 
 
@@ -119,6 +125,15 @@ def _changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
         # Epochs are numbers in a file and texts in a key.
         changed[name] = {k: v for k, v in others if str(k) != entry} | {entry: value}
     return changed
+
+
+def _of_parts(factors: Mapping[str, float], settings: RunSettings) -> dict[str, float]:
+    """Those of the factors that are for parts of the network."""
+    if settings.network == HOG_SVM:
+        return {}
+    with torch.device("meta"):
+        parts = make_network(settings.network, NetworkOptions(1, side=224, channels=3)).parts()
+    return {name: factor for name, factor in factors.items() if name in parts}
 
 
 def _listed(value: Any) -> list[Any]:

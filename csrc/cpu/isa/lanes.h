@@ -36,6 +36,21 @@ FASTCAPS_INLINE void transpose(Vec<T> (&rows)[kWidth<T>]) {
   }
 }
 
+// The first `count` < width values at `source`, then zeros.
+template <class T, class S>
+FASTCAPS_INLINE Vec<T> widen_some(const S* source, int64_t count) {
+  S padded[kWidth<T>] = {};
+  __builtin_memcpy(padded, source, count * sizeof(S));
+  return widen(padded);
+}
+
+template <class T, class S>
+FASTCAPS_INLINE void narrow_some(S* target, Vec<T> value, int64_t count) {
+  S padded[kWidth<T>];
+  narrow(padded, value);
+  __builtin_memcpy(target, padded, count * sizeof(S));
+}
+
 // Columns [0, columns) of up to L rows into a tile; missing rows become zeros.
 template <class T, int NV, class S>
 void to_lanes(const S* source, int64_t row_stride, int64_t rows, int64_t columns, T* tile) {
@@ -52,10 +67,20 @@ void to_lanes(const S* source, int64_t row_stride, int64_t rows, int64_t columns
         store(tile + (c + r) * lanes + v * width, square[r]);
       }
     }
-    for (; c < columns; c++) {
-      for (int r = 0; r < width; r++) {
-        tile[c * lanes + v * width + r] = r < rows ? widen_one<T>(source + r * row_stride + c) : 0;
+    if constexpr (sizeof(S) == sizeof(T)) {
+      for (; c < columns; c++) {
+        for (int r = 0; r < width; r++) {
+          tile[c * lanes + v * width + r] = r < rows ? source[r * row_stride + c] : 0;
+        }
       }
+    } else if (c < columns) {
+      // Single values of a half type cost as much as vectors.
+      Vec<T> square[width];
+      for (int r = 0; r < width; r++) {
+        square[r] = r < rows ? widen_some<T>(source + r * row_stride + c, columns - c) : Vec<T>{};
+      }
+      transpose<T>(square);
+      for (int r = 0; c + r < columns; r++) store(tile + (c + r) * lanes + v * width, square[r]);
     }
   }
 }
@@ -76,9 +101,18 @@ void from_lanes(const T* tile, int64_t rows, int64_t columns, S* target, int64_t
         if (r < rows) narrow(target + r * row_stride + c, square[r]);
       }
     }
-    for (; c < columns; c++) {
+    if constexpr (sizeof(S) == sizeof(T)) {
+      for (; c < columns; c++) {
+        for (int r = 0; r < width && r < rows; r++) {
+          target[r * row_stride + c] = tile[c * lanes + v * width + r];
+        }
+      }
+    } else if (c < columns) {
+      Vec<T> square[width] = {};
+      for (int r = 0; c + r < columns; r++) square[r] = load(tile + (c + r) * lanes + v * width);
+      transpose<T>(square);
       for (int r = 0; r < width && r < rows; r++) {
-        narrow_one(target + r * row_stride + c, tile[c * lanes + v * width + r]);
+        narrow_some<T>(target + r * row_stride + c, square[r], columns - c);
       }
     }
   }
