@@ -17,17 +17,22 @@ from typing import Any
 # Last, so that an installed fastcaps is found before the source tree beside this folder.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import au_training_report
+from benchmarks.au_training_report import TrainingReport
 from benchmarks.formats import byte_count, milliseconds, rates
 from benchmarks.results import Machine, Report, Result, Row, read
 
 __all__ = [
     "AU_DATA",
     "AU_DATA_RESULTS",
+    "AU_TRAINING",
+    "AU_TRAINING_RESULTS",
     "GPU",
     "GPU_RESULTS",
     "README",
     "RESULTS",
     "au_data_part",
+    "au_training_part",
     "gpu_part",
     "main",
     "measured_part",
@@ -50,6 +55,9 @@ GPU_RESULTS = tuple(
 AU_DATA = "measured on AU data"
 AU_DATA_RESULTS = RESULTS.with_name("au-data-cpu.json")
 """Written by ``au_data.py``."""
+AU_TRAINING = "measured on AU training"
+AU_TRAINING_RESULTS = RESULTS.with_name("au-training-cpu.json")
+"""Written by ``au_training.py``."""
 MISSING = "-"
 
 COLUMNS = (
@@ -79,6 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
         text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
         au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
         text = replace_measured_part(text, au_data_part(au_data), AU_DATA)
+        if AU_TRAINING_RESULTS.exists():
+            au_training = au_training_report.read(AU_TRAINING_RESULTS)
+            text = replace_measured_part(text, au_training_part(au_training), AU_TRAINING)
         options.readme.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         parser.error(str(error))
@@ -125,6 +136,16 @@ def au_data_part(report: Mapping[str, Any]) -> str:
     lines += [_table_line(["", "pictures a second"]), _table_line(["---", "---:"])]
     for rate in report["rates"]:
         lines.append(_table_line([rate["name"], f"{rate['per_second']:,.0f}"]))
+    return "\n".join(lines) + "\n"
+
+
+def au_training_part(report: TrainingReport) -> str:
+    """Hardware and the tables of the training of networks for action units, in Markdown."""
+    lines = [f"Measured on {report.machine}, {rates(report.machine)}; medians."]
+    for table in au_training_report.tables(report):
+        separators = ["---", *["---:"] * (len(table.columns) - 1)]
+        lines += ["", f"{table.title}:", ""]
+        lines += map(_table_line, [table.columns, separators, *table.rows])
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,22 +14,31 @@ EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def faces(tmp_path: Path) -> None:
-    """What the README's ``fastcaps-au synth faces`` makes, but smaller."""
-    for package in ("cv2", "pyarrow", "pytorch_lightning", "typer"):
+def files(tmp_path: Path) -> None:
+    """What the README's ``fastcaps-au synth faces`` and ``export`` make, but smaller."""
+    for package in ("cv2", "pyarrow", "pytorch_lightning", "torchvision", "typer"):
         pytest.importorskip(package, reason="needs the extra au")
+    from fastcaps.training.networks import make_network
+    from fastcaps.training.networks.network import NetworkOptions
+    from fastcaps.training.predictor import save_model
+    from fastcaps.training.prepared import Shape
     from fastcaps.training.synthetic.settings import Settings
     from fastcaps.training.synthetic.synthesis import synthesize
 
     synthesize(tmp_path / "faces", Settings("prepared", subjects=2, frames_per_subject=8))
+    network = make_network("AUCapsNet", NetworkOptions(classes=1, side=96, channels=1))
+    save_model(tmp_path / "model.pt", network, "AUCapsNet", ["AU12"], Shape(96, colour=False))
 
 
-@pytest.mark.usefixtures("faces")
+@pytest.mark.usefixtures("files")
 def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where an example reads and writes files
     torch.manual_seed(0)
     text = README.read_text(encoding="utf-8")
-    names: dict[str, object] = {"__name__": "readme"}
+    names: dict[str, object] = {
+        "__name__": "readme",
+        "faces": np.zeros((3, 64, 64), dtype=np.uint8),
+    }
     examples = list(EXAMPLE.finditer(text))
     assert examples
     for example in examples:

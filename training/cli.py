@@ -1,10 +1,12 @@
-"""The command ``fastcaps-au``: facial action unit data, from a data set's own files on."""
+"""The command ``fastcaps-au``: facial action units, from a data set's own files to tables.
+
+What works on data is here, what works on runs in :mod:`fastcaps.training.run_commands`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,20 +15,13 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from fastcaps.training.action_units import (
     ACTION_UNITS,
     BP4D_ACTION_UNITS,
     DISFA_ACTION_UNITS,
 )
+from fastcaps.training.console import one_line_errors, progress_bar
 from fastcaps.training.contact_sheet import (
     action_unit_sheet,
     augmentation_sheet,
@@ -46,6 +41,7 @@ from fastcaps.training.readers.ckplus import CkPlus
 from fastcaps.training.readers.disfa import Camera, Disfa
 from fastcaps.training.readers.sequences import Reader
 from fastcaps.training.readers.table import Table
+from fastcaps.training.run_commands import run_app
 from fastcaps.training.synthetic.renderers import make_renderer
 from fastcaps.training.synthetic.rigged.convert import convert_rig
 from fastcaps.training.synthetic.settings import LayoutName, Settings
@@ -63,8 +59,10 @@ WIDEST_TABLE = 120
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Facial action unit data, from a data set's own files on.",
+    help="Facial action units, from a data set's own files to the tables of a paper.",
 )
+
+app.add_typer(run_app)
 
 rig_app = typer.Typer(no_args_is_help=True)
 app.add_typer(rig_app, name="rig", help="Face rigs for synth.")
@@ -120,7 +118,7 @@ def prepare(
     ] = False,
 ) -> None:
     """Turn a data set into aligned faces and labels, or go on where that was stopped."""
-    with _one_line_errors():
+    with one_line_errors():
         units = _parse_action_units(action_units)
         readers: dict[DataSet, Callable[[], tuple[Reader, dict[str, Any]]]] = {
             "bp4d": lambda: (Bp4d(root, units or BP4D_ACTION_UNITS), {}),
@@ -142,7 +140,7 @@ def prepare(
         described = {"data_set": data_set, "action_units": reader.action_units, **chosen}
         on_gpu = align == "face-alignment" and choose_device(device) == "cuda"
         resources = Resources(workers or (1 if on_gpu else _processes(None)), device, batch)
-        with _progress("frames") as progress:
+        with progress_bar("frames") as progress:
             summary = prepare_data(
                 reader, root, out, options, described, resources=resources, progress=progress
             )
@@ -155,7 +153,7 @@ def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders of all shards, in any order.")],
 ) -> None:
     """Join the shards of a data set that were prepared apart."""
-    with _one_line_errors():
+    with one_line_errors():
         merged = merge_shards(out, shards)
     typer.echo(f"{len(merged.frames)} frames of {len(shards)} shards are in {out}")
 
@@ -178,7 +176,7 @@ def synth(
     workers: Workers = None,
 ) -> None:
     """Make up people who show action units, or go on where that was stopped."""
-    with _one_line_errors():
+    with one_line_errors():
         settings = Settings(
             layout=layout,
             subjects=subjects,
@@ -189,7 +187,7 @@ def synth(
             input_side=size,
             colour=size == 224 if colour is None else colour,
         )
-        with _progress("pictures") as progress:
+        with progress_bar("pictures") as progress:
             made = synthesize(out, settings, workers=_processes(workers), progress=progress)
     typer.echo(
         f"{made.frames} frames of {made.subjects} people in {made.recordings} recordings are "
@@ -206,7 +204,7 @@ def show(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw each action unit alone on several made-up people, those that synth makes."""
-    with _one_line_errors():
+    with one_line_errors():
         _save("picture", picture, people_sheet(make_renderer(rig), subjects, side, seed))
 
 
@@ -219,7 +217,7 @@ def align(
     device: Annotated[Device, typer.Option(help="Of face-alignment's networks.")] = "auto",
 ) -> None:
     """Show what alignment makes of the faces in some pictures, before and after."""
-    with _one_line_errors():
+    with one_line_errors():
         finder = make_detector(detector, device=device, face_detector=face_detector)
         shown: list[BeforeAfter] = []
         for picture in pictures:
@@ -241,7 +239,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The rig, an npz file.")],
 ) -> None:
     """Make a face rig of ICT-FaceKit Light (github.com/ICT-VGL/ICT-FaceKit, MIT licence)."""
-    with _one_line_errors():
+    with one_line_errors():
         convert_rig(checkout, out)
     typer.echo(f"the rig is in {out}")
 
@@ -258,7 +256,7 @@ def inspect(
     check: Annotated[bool, typer.Option(help="Compare all files with their checksums.")] = False,
 ) -> None:
     """Show counts for each action unit and subject, and write a contact sheet."""
-    with _one_line_errors():
+    with one_line_errors():
         prepared = open_prepared(out)
         if not len(prepared.frames):
             raise InputError(f"{out}: has no frames; see {out / LEFT_OUT}")
@@ -310,30 +308,6 @@ def _save(option: str, path: Path, picture: NDArray[np.uint8]) -> None:
     except OSError as error:
         raise InputError(f"{option}: {path} cannot be written: {error.strerror}") from error
     typer.echo(f"contact sheet: {path}")
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, and what is told how far the work is."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _report(summary: Summary, out: Path, allow_missing: bool) -> None:

@@ -12,7 +12,16 @@ from typing import IO, Any
 
 from fastcaps.training.errors import InputError
 
-__all__ = ["LOCK", "claim_folder", "claimed", "held", "read_json", "write_atomically", "write_json"]
+__all__ = [
+    "LOCK",
+    "SETTINGS",
+    "claim_folder",
+    "claimed",
+    "held",
+    "read_json",
+    "write_atomically",
+    "write_json",
+]
 
 SETTINGS = "settings.json"
 LOCK = ".lock"

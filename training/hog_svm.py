@@ -22,7 +22,7 @@ from fastcaps.training.hog import Progress, check_rows, feature_blocks, feature_
 from fastcaps.training.numpy_files import read_arrays
 from fastcaps.training.statistics import frequencies
 
-__all__ = ["DEFAULT_C", "HogSvm"]
+__all__ = ["DEFAULT_C", "HogSvm", "check_both_sides"]
 
 DEFAULT_C = 3e-4
 """Small, as thousands of features of variance one are summed. Of 1e-5 .. 1e-2, faces held out of
@@ -171,7 +171,17 @@ def _labels_of(
         raise InputError(f"labels: expected {len(frames)} rows, as frames, got {len(labels)}")
     check_rows(frames, rows)
     chosen = labels[rows]
-    counts = frequencies(chosen, classes)
+    check_both_sides(chosen, classes)
+    return chosen
+
+
+def check_both_sides(labels: NDArray[np.int8], classes: Sequence[str]) -> None:
+    """See that labels int8 [M, C] have each class both present and absent.
+
+    Raises:
+        InputError: they have not.
+    """
+    counts = frequencies(labels, classes)
     for column, what in (("positives", "present"), ("negatives", "absent")):
         never = counts.index[counts[column] == 0]
         if len(never):
@@ -179,7 +189,6 @@ def _labels_of(
                 f"labels: expected every class {what} in at least one training row, got none of "
                 f"{', '.join(never)}; leave it out or train on more subjects"
             )
-    return chosen
 
 
 def _fit_one(

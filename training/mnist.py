@@ -28,15 +28,14 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.folders import claim_folder, write_json
 from fastcaps.training.mnist_data import Batches, Digits, InOrder, load_digits
 from fastcaps.training.mnist_network import NETWORKS, DigitTraining
+from fastcaps.training.run_files import BEST, LAST, RESULT
 from fastcaps.training.run_folder import (
-    BEST,
     CONTENTS,
-    LAST,
-    RESULT,
     AtomicCheckpointIO,
     EpochLog,
     SaveCheckpoints,
     load_checkpoint,
+    sigterm_is_an_error,
 )
 
 __all__ = ["Result", "Settings", "app", "evaluate", "train"]
@@ -126,12 +125,12 @@ def train(
         InputError: ``out`` holds another run, or one of more epochs.
         BackendError: the backend cannot run on this device.
     """
-    log = EpochLog(out)
+    log = EpochLog(out, _validation_error)
     trainer = _trainer(
         settings.precision,
         device,
         max_epochs=epochs,
-        callbacks=[log, SaveCheckpoints(out, log, save_seconds), *callbacks],
+        callbacks=[log, SaveCheckpoints(out, log, save_seconds, "validation_error"), *callbacks],
         enable_progress_bar=progress,
     )
     _check_backend(settings.backend, trainer)
@@ -152,11 +151,11 @@ def train(
     if settings.compile:
         module.network.compile()
     validation = InOrder(digits.validation, EVALUATION_BATCH)
-    with _quiet():
+    with _quiet(), sigterm_is_an_error():
         trainer.fit(module, batches, validation, ckpt_path=checkpoint)
     result = Result(
         epochs=len(log.rows),
-        validation_error=min(row["validation_error"] for row in log.rows),
+        validation_error=min(log.values("validation_error")),
         test_error=evaluate(
             out / BEST, digits, settings.precision, backend=settings.backend, device=device
         ),
@@ -191,6 +190,12 @@ def evaluate(
     with _quiet():
         trainer.test(module, InOrder(digits.test, EVALUATION_BATCH), verbose=False)
     return float(trainer.callback_metrics["test_error"])
+
+
+def _validation_error(
+    trainer: lightning.Trainer, module: lightning.LightningModule
+) -> dict[str, float | None]:
+    return {"validation_error": float(trainer.callback_metrics["validation_error"])}
 
 
 def _resume(out: Path, log: EpochLog, epochs: int) -> Path | None:

@@ -37,6 +37,7 @@ __all__ = [
     "Prepared",
     "Shape",
     "combined",
+    "file_sha256",
     "index_schema",
     "open_prepared",
     "write_prepared",
@@ -135,7 +136,7 @@ class Prepared:
             InputError: a file has changed since it was written.
         """
         for name, wanted in self.meta["sha256"].items():
-            if _sha256(self.folder / name) != wanted:
+            if file_sha256(self.folder / name) != wanted:
                 raise InputError(
                     f"{self.folder / name}: has changed since it was prepared; prepare it again"
                 )
@@ -267,12 +268,13 @@ def write_prepared(
             "action_units": list(action_units),
             **described,
             **counts,
-            "sha256": {name: _sha256(folder / name) for name in (FRAMES, INDEX)},
+            "sha256": {name: file_sha256(folder / name) for name in (FRAMES, INDEX)},
         },
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal, read piece by piece."""
     total = hashlib.sha256()
     with open(path, "rb") as file:
         while data := file.read(COPIED_AT_ONCE):

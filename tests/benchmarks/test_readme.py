@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import au_training_report
 from benchmarks.readme import (
     AU_DATA,
     AU_DATA_RESULTS,
+    AU_TRAINING,
+    AU_TRAINING_RESULTS,
     GPU,
     GPU_RESULTS,
     README,
     RESULTS,
     au_data_part,
+    au_training_part,
     gpu_part,
     main,
     measured_part,
@@ -26,7 +30,8 @@ from benchmarks.shapes import Size
 
 TEXT = (
     "above\n<!-- measured -->\nold\n<!-- /measured -->\nbetween\n"
-    f"<!-- {GPU} -->\n<!-- /{GPU} -->\n<!-- {AU_DATA} -->\n<!-- /{AU_DATA} -->\nbelow\n"
+    f"<!-- {GPU} -->\n<!-- /{GPU} -->\n<!-- {AU_DATA} -->\n<!-- /{AU_DATA} -->\n"
+    f"<!-- {AU_TRAINING} -->\n<!-- /{AU_TRAINING} -->\nbelow\n"
 )
 MACHINE = Machine("cpu", "Some CPU", "AVX2", 2, "Linux", {"torch": "2.10"}, 1e11, 1e10)
 
@@ -53,7 +58,11 @@ def with_committed_parts(text: str) -> str:
     """``text`` with the parts that have no results of their own on the command line."""
     text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
     au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
-    return replace_measured_part(text, au_data_part(au_data), AU_DATA)
+    text = replace_measured_part(text, au_data_part(au_data), AU_DATA)
+    if not AU_TRAINING_RESULTS.exists():
+        return text
+    au_training = au_training_report.read(AU_TRAINING_RESULTS)
+    return replace_measured_part(text, au_training_part(au_training), AU_TRAINING)
 
 
 def test_part_names_the_hardware_and_every_measured_row() -> None:

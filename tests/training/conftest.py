@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-PACKAGES = ("av", "cv2", "pandas", "pyarrow", "pytorch_lightning", "scipy", "sklearn", "typer")
+PACKAGES = (
+    "av",
+    "cv2",
+    "pandas",
+    "pyarrow",
+    "pytorch_lightning",
+    "scipy",
+    "skimage",
+    "sklearn",
+    "tensorboard",
+    "torchvision",
+    "typer",
+    "yaml",
+)
 """What the extra ``au`` installs."""
 
 NEEDS_LESS = ("test_mnist.py",)
@@ -31,3 +45,14 @@ def pytest_pycollect_makemodule(
 
 def _missing() -> list[str]:
     return [name for name in PACKAGES if find_spec(name) is None]
+
+
+@pytest.fixture(scope="module")
+def tiny_network() -> Iterator[None]:
+    """Put :class:`tests.training.au_runs.TinyCapsNet` among the networks."""
+    from fastcaps.training.networks import NETWORKS
+    from tests.training.au_runs import TINY, TinyCapsNet
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, TINY, TinyCapsNet)
+        yield

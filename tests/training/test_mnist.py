@@ -33,7 +33,8 @@ from fastcaps.training.mnist_data import (
     load_digits,
     shift,
 )
-from fastcaps.training.run_folder import BEST, LAST, load_checkpoint
+from fastcaps.training.run_files import BEST, LAST
+from fastcaps.training.run_folder import load_checkpoint
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
 SETTINGS = Settings(network="small", batch_size=16, lr=3e-3, validation_fraction=0.25)

@@ -66,7 +66,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "data_set": "ckplus",
         "target": "emotions",
         "weights": "random",
-        "epochs": 10,
+        "epochs": 100,
         "fold_count": 10,
         "test_each_epoch": True,
     },

@@ -9,6 +9,7 @@ from typing import Any
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.report import Evaluation
 from fastcaps.training.folders import read_json
+from fastcaps.training.run_files import FOLD, fold_folder
 
 __all__ = ["check_same"]
 
@@ -52,7 +53,7 @@ def _described(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     subjects = {
         f"fold {number}, {side}": sorted(names)
         for number in evaluation["folds"]
-        for side, names in _sides(run / f"fold-{number}" / "fold.json").items()
+        for side, names in _sides(fold_folder(run, number) / FOLD).items()
     }
     return {
         **evaluation["data"],

@@ -5,6 +5,7 @@ Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ CONFIDENCE = 0.95
 
 MOST_UNDEFINED = 0.1
 """Part of the resamples that may leave a measure undefined before it has no interval."""
+
+BLOCK_RESAMPLES = 64
+"""Resamples measured at once; more would fill the memory where there are many subjects."""
 
 Interval = tuple[float | None, float | None]
 
@@ -49,7 +53,7 @@ def intervals(tallies: Tallies, resamples: int, seed: int) -> dict[str, Interval
         InputError: ``resamples`` or ``seed`` is out of range.
     """
     subjects = len(tallies.subjects)
-    resampled = measures_of(tallies, _choices(subjects, resamples, seed))
+    resampled = _resampled([tallies], resamples, seed)[0]
     return {
         name: Intervals(
             tuple(_interval(values[:, place], subjects) for place in range(values.shape[1])),
@@ -86,9 +90,8 @@ def average_differences(
         )
     subjects = len(first.subjects)
     everyone = np.ones((1, subjects), dtype=np.int64)
-    choices = _choices(subjects, resamples, seed)
     values = [measures_of(tallies, everyone) for tallies in (first, second)]
-    resampled = [measures_of(tallies, choices) for tallies in (first, second)]
+    resampled = _resampled([first, second], resamples, seed)
     differences: dict[str, Measure] = {}
     for name in values[0]:
         difference = values[0][name][0] - values[1][name][0]
@@ -112,11 +115,28 @@ def check(resamples: int, seed: int) -> None:
             raise InputError(f"{name}: expected at least {least}, got {value}")
 
 
-def _choices(subjects: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """How often each subject is drawn, int64 [R, S], each row with sum S."""
+def _resampled(
+    models: Sequence[Tallies], resamples: int, seed: int
+) -> list[dict[str, NDArray[np.float64]]]:
+    """The measures of each model, see :func:`measures_of`, on the same resamples."""
+    found = [
+        [measures_of(tallies, choices) for tallies in models]
+        for choices in _choices(len(models[0].subjects), resamples, seed)
+    ]
+    return [
+        {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        for blocks in zip(*found, strict=True)
+    ]
+
+
+def _choices(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each subject is drawn, int64 [R, S], each row with sum S; in blocks of rows."""
     check(resamples, seed)
     chances = np.full(subjects, 1 / subjects)
-    return np.random.default_rng(seed).multinomial(subjects, chances, size=resamples)
+    random = np.random.default_rng(seed)
+    for start in range(0, resamples, BLOCK_RESAMPLES):
+        size = min(BLOCK_RESAMPLES, resamples - start)
+        yield random.multinomial(subjects, chances, size=size)
 
 
 def _interval(values: NDArray[np.float64], subjects: int) -> Interval:

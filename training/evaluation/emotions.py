@@ -13,10 +13,10 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import defined, undefined
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.report import Measure
+from fastcaps.training.run_files import LOG
 
 __all__ = ["best_epoch_accuracy", "confusion", "emotion_accuracy"]
 
-LOG = "log.csv"
 COLUMN = "test_accuracy"
 
 

@@ -19,16 +19,17 @@ from typing import Any, Literal, TypedDict
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.types_in_json import check_type
-from fastcaps.training.folders import read_json
+from fastcaps.training.folders import SETTINGS, read_json
 from fastcaps.training.folds import FOLD_COUNTS, Fold
+from fastcaps.training.run_files import (
+    FOLD,
+    PREDICTIONS,
+    RESULT,
+    TRAINING_PREDICTIONS,
+    fold_folder,
+)
 
 __all__ = ["FoldResult", "Run", "read_run"]
-
-SETTINGS = "settings.json"
-FOLD = "fold.json"
-RESULT = "result.json"
-PREDICTIONS = "predictions.parquet"
-TRAINING_PREDICTIONS = "training_predictions.parquet"
 
 
 class Cost(TypedDict):
@@ -135,7 +136,7 @@ def _complete_folds(folder: Path) -> list[int]:
 
 
 def _read_fold(run: Path, number: int) -> FoldResult:
-    folder = run / f"fold-{number}"
+    folder = fold_folder(run, number)
     if not (folder / RESULT).is_file():
         complete = ", ".join(map(str, _complete_folds(run))) or "none"
         raise InputError(

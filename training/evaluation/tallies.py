@@ -2,12 +2,12 @@
 
 Let a subject be chosen w_s times. True positives and all other counts are then sums over s of w_s
 times those of the subject, and the AUC is the part of the pairs of a positive and a negative frame
-in which the positive one has the larger score, ties counting half:
+in which the positive one has the larger score, ties counting half (see :mod:`.concordance`):
 
     AUC = sum_st w_s U_st w_t / sum_st w_s P_s N_t w_t
 
 with P_s positive and N_t negative frames, and U_st of such pairs of subject s's positive with
-subject t's negative ones. All are whole numbers or halves, so float64 holds them exactly.
+subject t's negative ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN
+from fastcaps.training.evaluation.concordance import Concordance, concordance
 from fastcaps.training.evaluation.decisions import RULES, Decisions
 from fastcaps.training.evaluation.predictions import Predictions
 
@@ -48,7 +49,7 @@ class Tallies:
         taken: by rule: known labels taken for positive, [S, C]; NaN for classes that the rule
             leaves undecided.
         found: by rule: those of them that are positive, [S, C].
-        concordant: U, [C, S, S].
+        concordant: pairs, of each class.
     """
 
     classes: tuple[str, ...]
@@ -61,7 +62,7 @@ class Tallies:
     right: Numbers
     taken: Mapping[str, Numbers]
     found: Mapping[str, Numbers]
-    concordant: Numbers
+    concordant: tuple[Concordance, ...]
 
 
 def tally(decisions: Decisions) -> Tallies:
@@ -95,11 +96,9 @@ def tally(decisions: Decisions) -> Tallies:
             for rule in RULES
         },
         found={rule: by_subject(decisions.present[rule] & is_positive) for rule in RULES},
-        concordant=np.stack(
-            [
-                _concordant(labels[:, place], predictions.scores[:, place], owner, len(subjects))
-                for place in range(len(predictions.classes))
-            ]
+        concordant=tuple(
+            concordance(labels[:, place], predictions.scores[:, place], owner, len(subjects))
+            for place in range(len(predictions.classes))
         ),
     )
 
@@ -117,7 +116,7 @@ def measures_of(tallies: Tallies, weights: NDArray[np.int64]) -> dict[str, Numbe
     """
     chosen = weights.astype(np.float64)
     known, positives = chosen @ tallies.known, chosen @ tallies.positives
-    concordant = ((chosen @ tallies.concordant) * chosen).sum(axis=2).T
+    concordant = np.stack([pairs.of(chosen) for pairs in tallies.concordant], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         measures = {
             rule: np.where(
@@ -131,23 +130,6 @@ def measures_of(tallies: Tallies, weights: NDArray[np.int64]) -> dict[str, Numbe
         measures["accuracy"] = (chosen @ tallies.right) / known
         measures[ALL_CLASSES] = (chosen @ tallies.all_right / (chosen @ tallies.frames))[:, None]
     return measures
-
-
-def _concordant(
-    labels: NDArray[np.int8], scores: NDArray[np.float32], owner: NDArray[np.int64], subjects: int
-) -> Numbers:
-    """U of one class, [S, S]: positives of a row's subject, negatives of a column's."""
-    known = labels != UNKNOWN
-    values, place = np.unique(scores[known], return_inverse=True)
-    is_positive = labels[known] == 1
-    cells, shape = place * subjects + owner[known], (len(values), subjects)
-    positives, negatives = (
-        np.bincount(cells[side], minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-        for side in (is_positive, ~is_positive)
-    )
-    below = negatives.cumsum(axis=0)
-    below -= negatives / 2
-    return positives.T @ below
 
 
 def _digest(predictions: Predictions) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from fastcaps.modules import CapsuleLinear, PrimaryCapsules
 from fastcaps.training.networks.network import CapsuleNetwork, Decoder, NetworkOptions
 
-__all__ = ["AUCapsNet", "au_convolutions"]
+__all__ = ["AUCapsNet", "au_convolutions", "he_initialised"]
 
 PRIMARY_CAPSULES = 32
 PRIMARY_DIM = 8
 CLASS_DIM = 32
 SMALL_SIDE = 32
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class AUCapsNet(CapsuleNetwork):
@@ -77,11 +81,16 @@ def au_convolutions(channels: int) -> nn.Sequential:
     layers = nn.Sequential()
     for number, (inputs, outputs) in enumerate(((channels, 64), (64, 128)), start=1):
         convolution = nn.Conv2d(inputs, outputs, 5, padding=2)
-        assert convolution.bias is not None
-        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)
-        layers.add_module(f"conv{number}", convolution)
+        layers.add_module(f"conv{number}", he_initialised(convolution))
         layers.add_module(f"pool{number}", nn.MaxPool2d(2))
         layers.add_module(f"relu{number}", nn.ReLU())
     # A third to a half faster on CPUs, and what tensor cores read.
     return layers.to(memory_format=torch.channels_last)
+
+
+def he_initialised(layer: Layer) -> Layer:
+    """A layer before ReLU with weights that keep the size of what passes through, and bias 0."""
+    assert layer.bias is not None
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer

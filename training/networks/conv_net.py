@@ -10,6 +10,7 @@ from fastcaps.training.networks.au_caps_net import (
     PRIMARY_CAPSULES,
     PRIMARY_DIM,
     au_convolutions,
+    he_initialised,
 )
 from fastcaps.training.networks.network import LogitNetwork, NetworkOptions
 
@@ -39,11 +40,13 @@ class ConvNet(LogitNetwork):
     def __init__(self, options: NetworkOptions) -> None:
         super().__init__(options)
         self.features = au_convolutions(options.channels)
-        self.conv3 = nn.Conv2d(128, MAPS, 7, stride=3).to(memory_format=torch.channels_last)
+        self.conv3 = he_initialised(nn.Conv2d(128, MAPS, 7, stride=3)).to(
+            memory_format=torch.channels_last
+        )
         inputs = MAPS * ((options.side // 4 - 7) // 3 + 1) ** 2
         classes = options.classes
         units = round((CLASS_DIM * inputs - 1) * classes / (inputs + 1 + classes))
-        self.hidden = nn.Linear(inputs, units)
+        self.hidden = he_initialised(nn.Linear(inputs, units))
         self.logits = nn.Linear(units, classes)
 
     def parts(self) -> dict[str, nn.Module]:

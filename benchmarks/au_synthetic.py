@@ -1,0 +1,74 @@
+"""Every network of ``fastcaps-au`` on the same made-up people, on the same folds.
+
+    python benchmarks/au_synthetic.py OUT [--rig ict_face_rig.npz]
+
+Makes the people, trains and evaluates each network on three folds by subject, and compares them:
+OUT/comparison.md, .html, .tex and .json. What was done before, or stopped, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PEOPLE = "people"
+
+RUNS: Mapping[str, tuple[str, ...]] = {
+    "AUCapsNet": (),
+    "AUCapsNet-inputs": (
+        "title=AUCapsNet, softmax over inputs",
+        "softmax_over=inputs",
+        # Weights start 27 times as large there.
+        "lr_factors.classes=10",
+    ),
+    "ConvNet": ("network=ConvNet",),
+    "HOG-SVM": ("network=HOG-SVM",),
+    "DRML": ("network=DRML",),
+    "AlexNet": ("network=AlexNet",),
+    "VGG": ("network=VGG",),
+    "VGGCapsNet": ("network=VGGCapsNet",),
+}
+"""What each run changes of the preset ``synthetic``; those after the first are compared with it."""
+
+COMMAND = (sys.executable, "-m", "fastcaps.training.cli")
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of everything, made if it is missing.")],
+    rig: Annotated[Path | None, typer.Option(help="A face rig.  [drawn faces]")] = None,
+    subjects: Annotated[int, typer.Option(help="People.")] = 48,
+    frames_per_subject: Annotated[int, typer.Option(help="Of each of them.")] = 150,
+    epochs: Annotated[int, typer.Option(help="Of each network.")] = 15,
+    precision: Annotated[str, typer.Option(help="See fastcaps-au train --help.")] = "bf16-mixed",
+    networks: Annotated[str, typer.Option(help="Some of them, as AUCapsNet,ConvNet.")] = "all",
+) -> None:
+    """Compare all networks on made-up people."""
+    chosen = list(RUNS) if networks == "all" else networks.split(",")
+    if unknown := [name for name in chosen if name not in RUNS]:
+        raise typer.BadParameter(f"expected some of {', '.join(RUNS)}, got {', '.join(unknown)}")
+    people = out / PEOPLE
+    made = [str(people), f"--subjects={subjects}", f"--frames-per-subject={frames_per_subject}"]
+    _run("synth", *made, *([f"--rig={rig}"] if rig else []))
+    for name in chosen:
+        changes = [f"--set={change}" for change in RUNS[name]]
+        options = [f"--out={out / name}", f"--epochs={epochs}", f"--precision={precision}"]
+        _run("train", "synthetic", str(people), *options, *changes)
+        _run("evaluate", str(out / name))
+    if len(chosen) > 1:
+        _run("compare", *(str(out / name) for name in chosen), f"--out={out}")
+
+
+def _run(*arguments: str) -> None:
+    typer.echo(f"fastcaps-au {' '.join(arguments)}")
+    done = subprocess.run([*COMMAND, *arguments], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,76 @@
+"""How long a trained network takes to tell what is in an image."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fastcaps.training.comparison import Latency
+from fastcaps.training.devices import Resources
+from fastcaps.training.errors import InputError
+from fastcaps.training.run_files import RESULT, fold_folder
+from fastcaps.training.run_network import load_network, read_run
+from fastcaps.training.run_settings import HOG_SVM
+
+__all__ = ["measure_latency"]
+
+BATCH_SIZE = 128
+SECONDS = 2.0
+FEWEST_CALLS = 3
+
+
+@torch.inference_mode()
+def measure_latency(run: Path, resources: Resources) -> Latency | None:
+    """Time the network of the first fold that has ended, on images in memory.
+
+    Args:
+        run: the run's folder.
+        resources: whose device is to be used.
+
+    Returns:
+        Medians over some seconds, in the run's precision; None for a run without a network.
+
+    Raises:
+        InputError: the run or its network cannot be read, or no fold has ended.
+    """
+    settings, data = read_run(run)
+    if settings.network == HOG_SVM:
+        return None
+    ended = [n for n in range(1, data["folds"] + 1) if (fold_folder(run, n) / RESULT).exists()]
+    if not ended:
+        raise InputError(f"run: no fold of {run} has ended; train it first")
+    device = resources.torch_device
+    network = load_network(run, ended[0]).to(device)
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
+
+    def seconds(batch_size: int) -> float:
+        options = network.options
+        images = torch.rand(batch_size, options.channels, options.side, options.side, device=device)
+
+        def call() -> None:
+            with torch.autocast(device.type, half, enabled=half is not None):
+                # To the CPU, which waits for the device.
+                network.scores(network(images)).cpu()
+
+        return _median_seconds(call)
+
+    return Latency(
+        milliseconds=1000 * seconds(1),
+        images_per_second=BATCH_SIZE / seconds(BATCH_SIZE),
+        batch_size=BATCH_SIZE,
+        device=resources.device_name,
+    )
+
+
+def _median_seconds(call: Callable[[], None]) -> float:
+    call()
+    times: list[float] = []
+    while sum(times) < SECONDS or len(times) < FEWEST_CALLS:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
