@@ -62,15 +62,6 @@ def train_network(
     if settings.compile:
         module.network.compile()
     saving = SaveCheckpoints(folder, log, resources.save_seconds)
-    trainer = make_trainer(
-        resources,
-        settings.precision,
-        settings.epochs,
-        [StopOnNonFinite(folder), log, saving, *callbacks],
-        folder,
-        first_step=len(log.rows) * steps + log.steps,
-        steps_per_epoch=steps,
-    )
     batches = load(
         task.prepared.frames,
         task.targets.labels,
@@ -78,8 +69,17 @@ def train_network(
         resources.readers,
         pinned=resources.on_gpu,
     )
-    device = trainer.strategy.root_device
-    with _quiet(), sigterm_is_an_error():
+    with _torch_as_it_was(), _quiet(), sigterm_is_an_error():
+        trainer = make_trainer(
+            resources,
+            settings.precision,
+            settings.epochs,
+            [StopOnNonFinite(folder), log, saving, *callbacks],
+            folder,
+            first_step=len(log.rows) * steps + log.steps,
+            steps_per_epoch=steps,
+        )
+        device = trainer.strategy.root_device
         trainer.fit(module, batches, ckpt_path=checkpoint)
     assert len(log.rows) == settings.epochs, "Lightning ended before the last epoch"
 
@@ -159,6 +159,17 @@ def _result(
 
 def _count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+@contextmanager
+def _torch_as_it_was() -> Iterator[None]:
+    """Take back what Lightning sets for the whole program, which may go on with something else."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 @contextmanager

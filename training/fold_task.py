@@ -47,7 +47,7 @@ class FoldResult:
         parameters: of the network, those of the decoder included.
         decoder_parameters: of the decoder alone.
         images_per_second: while training, by the median step; None where nothing was timed.
-        seconds: of training, by the same.
+        seconds: of training, if all steps take the median time; scoring is not in it.
         device: what it ran on.
         alpha: weight of the reconstruction loss; None without one.
     """

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 
 from fastcaps.training.errors import InputError
+from fastcaps.training.frames import check_frames, check_rows
 from fastcaps.training.processes import result_of, worker_pool
 
-__all__ = ["Progress", "check_rows", "feature_blocks", "feature_count"]
+__all__ = ["Progress", "feature_blocks", "feature_count"]
 
 ORIENTATIONS = 8
 CELL_PIXELS = 8
@@ -66,7 +67,8 @@ def feature_blocks(
     Raises:
         InputError: frames, rows or side of another type, shape or size.
     """
-    _check(frames, rows, side)
+    check_frames(frames, side, CELL_PIXELS * BLOCK_CELLS)
+    check_rows(rows, len(frames), may_be_empty=True)
     first = (frames.shape[1] - side) // 2
     window = slice(first, first + side)
     starts = range(0, len(rows), BLOCK_FRAMES)
@@ -76,18 +78,6 @@ def feature_blocks(
         yield block, features
         if progress is not None:
             progress(block.stop, len(rows))
-
-
-def check_rows(frames: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
-    """See that these are numbers of frames.
-
-    Raises:
-        InputError: they are of another type or shape, or there are no such frames.
-    """
-    if rows.dtype != np.int64 or rows.ndim != 1:
-        raise InputError(f"rows: expected int64 [M], got {rows.dtype} {list(rows.shape)}")
-    if len(rows) and not 0 <= rows.min() <= rows.max() < len(frames):
-        raise InputError(f"rows: expected 0 .. {len(frames) - 1}, got {rows.min()} .. {rows.max()}")
 
 
 def _computed(crops: Iterator[NDArray[np.uint8]], workers: int) -> Iterator[NDArray[np.float32]]:
@@ -111,18 +101,3 @@ def _features(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     grays = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if in_colour else crop for crop in crops]
     cell, block = (CELL_PIXELS, CELL_PIXELS), (BLOCK_CELLS, BLOCK_CELLS)
     return np.stack([hog(gray.astype(np.float32), ORIENTATIONS, cell, block) for gray in grays])
-
-
-def _check(frames: NDArray[np.uint8], rows: NDArray[np.int64], side: int) -> None:
-    square = frames.ndim >= 3 and frames.shape[1] == frames.shape[2]
-    if frames.dtype != np.uint8 or not square or frames.shape[3:] not in ((), (3,)):
-        raise InputError(
-            "frames: expected uint8 [N, side, side] or [N, side, side, 3], "
-            f"got {frames.dtype} {list(frames.shape)}"
-        )
-    smallest = CELL_PIXELS * BLOCK_CELLS
-    if not smallest <= side <= frames.shape[1]:
-        raise InputError(
-            f"side: expected {smallest} .. {frames.shape[1]}, the frames' side, got {side}"
-        )
-    check_rows(frames, rows)

@@ -18,7 +18,8 @@ from sklearn.svm import LinearSVC
 from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_atomically
-from fastcaps.training.hog import Progress, check_rows, feature_blocks, feature_count
+from fastcaps.training.frames import check_rows
+from fastcaps.training.hog import Progress, feature_blocks, feature_count
 from fastcaps.training.numpy_files import read_arrays
 from fastcaps.training.statistics import frequencies
 
@@ -169,7 +170,7 @@ def _labels_of(
     """Labels int8 [M, C] that an SVM can be fitted to."""
     if len(labels) != len(frames):
         raise InputError(f"labels: expected {len(frames)} rows, as frames, got {len(labels)}")
-    check_rows(frames, rows)
+    check_rows(rows, len(frames), may_be_empty=True)
     chosen = labels[rows]
     check_both_sides(chosen, classes)
     return chosen

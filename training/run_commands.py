@@ -106,10 +106,11 @@ def evaluate(
     """Measure F1, AUC and accuracy of a run's predictions, with confidence intervals."""
     with one_line_errors():
         from fastcaps.training.evaluation.evaluation import evaluate_run
-        from fastcaps.training.evaluation.view import evaluation_tables
+        from fastcaps.training.tables.evaluation import evaluation_tables
+        from fastcaps.training.tables.terminal import to_terminal
 
         for table in evaluation_tables(evaluate_run(run, _parse_folds(fold), resamples, seed)):
-            _console().print(table)
+            _console().print(to_terminal(table))
 
 
 @run_app.command()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_atomically
+from fastcaps.training.frames import check_frames, check_rows
 
 __all__ = [
     "SMALLEST_STD",
@@ -128,7 +129,7 @@ def class_weights(
             and nothing could be learned of it; or the arguments are of another type or shape.
     """
     _check_labels(labels, names)
-    _check_rows(rows, len(labels))
+    check_rows(rows, len(labels))
     rates = frequencies(labels[rows], names)["base_rate"]
     never = [name for name, rate in zip(names, rates, strict=True) if not rate > 0]
     if never:
@@ -161,8 +162,8 @@ def pixel_statistics(
     Raises:
         InputError: arguments of another type or shape, no rows, or rows that are not there.
     """
-    _check_frames(frames, side)
-    _check_rows(rows, len(frames))
+    check_frames(frames, side)
+    check_rows(rows, len(frames))
     stored_side = frames.shape[1]
     first = (stored_side - (side or stored_side)) // 2
     window = slice(first, first + (side or stored_side))
@@ -208,23 +209,3 @@ def _check_labels(labels: NDArray[np.int8], names: Sequence[str]) -> None:
         raise InputError(
             f"labels: expected 0, 1 and {UNKNOWN} for unknown, got {labels.min()} .. {labels.max()}"
         )
-
-
-def _check_rows(rows: NDArray[np.int64], count: int) -> None:
-    if rows.dtype != np.int64 or rows.ndim != 1 or len(rows) == 0:
-        raise InputError(
-            f"rows: expected int64 [M], at least one, got {rows.dtype} {list(rows.shape)}"
-        )
-    if rows.min() < 0 or rows.max() >= count:
-        raise InputError(f"rows: expected 0 .. {count - 1}, got {rows.min()} .. {rows.max()}")
-
-
-def _check_frames(frames: NDArray[np.uint8], side: int | None) -> None:
-    square = frames.ndim >= 3 and frames.shape[1] == frames.shape[2]
-    if frames.dtype != np.uint8 or not square or frames.shape[3:] not in ((), (3,)):
-        raise InputError(
-            f"frames: expected uint8 [N, side, side] or [N, side, side, 3], "
-            f"got {frames.dtype} {list(frames.shape)}"
-        )
-    if side is not None and not 1 <= side <= frames.shape[1]:
-        raise InputError(f"side: expected 1 .. {frames.shape[1]}, the frames' side, got {side}")

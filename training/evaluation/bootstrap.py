@@ -23,8 +23,9 @@ CONFIDENCE = 0.95
 MOST_UNDEFINED = 0.1
 """Part of the resamples that may leave a measure undefined before it has no interval."""
 
-BLOCK_RESAMPLES = 64
-"""Resamples measured at once; more would fill the memory where there are many subjects."""
+BLOCK_RESAMPLES = 16
+"""Resamples measured at once; the sums of more would not fit into the cache where each of many
+frames is a subject of its own."""
 
 Interval = tuple[float | None, float | None]
 

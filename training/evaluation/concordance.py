@@ -21,8 +21,8 @@ __all__ = ["Concordance", "FramePairs", "SubjectPairs", "concordance"]
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-BLOCK_SUBJECTS = 64
-"""Columns of a matrix made at once; more would fill the memory where there are many frames."""
+BLOCK_SUBJECTS = 16
+"""Columns of a matrix made at once; the sums of more would not fit into the cache."""
 
 
 class Concordance(Protocol):

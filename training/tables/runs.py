@@ -44,7 +44,7 @@ def uses_external_data(evaluation: Evaluation) -> bool:
 
 
 def value_of(measure: Measure, *, interval: bool = False, competes: bool = True) -> Value:
-    """A measure in percent; where it is undefined, with the reason as a note.
+    """A measure in percent; where it is undefined, with each reason as a note.
 
     Args:
         measure: of an evaluation, a fraction.
@@ -52,7 +52,8 @@ def value_of(measure: Measure, *, interval: bool = False, competes: bool = True)
         competes: whether it may be the best of its row.
     """
     if measure["value"] is None:
-        return Value(None, notes=(f"undefined: {measure['undefined']}",))
+        reasons = str(measure["undefined"]).split("; ")
+        return Value(None, notes=tuple(f"undefined: {reason}" for reason in reasons))
     low, high = measure["low"], measure["high"]
     shown = None
     if interval and low is not None and high is not None:
