@@ -125,10 +125,14 @@ def test_a_row_has_the_paper_s_numbers(name: str) -> None:
     assert {key: found[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize(("name", "folds"), [("synthetic", 3), ("smiles", 5)])
-def test_data_that_the_paper_does_not_have_balances_its_own_loss(name: str, folds: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "folds", "alpha"), [("synthetic", 3, "auto"), ("smiles", 5, 2e-6)]
+)
+def test_data_that_the_paper_does_not_have_has_presets_of_its_own(
+    name: str, folds: int, alpha: float | str
+) -> None:
     found = load_preset(name)
-    assert (found.network, found.data_set, found.alpha) == ("AUCapsNet", name, "auto")
+    assert (found.network, found.data_set, found.alpha) == ("AUCapsNet", name, alpha)
     assert (found.fold_count, found.side, found.precision) == (folds, None, "32-true")
 
 
@@ -297,7 +301,7 @@ def test_changes_are_given_as_key_and_value() -> None:
 
 
 def test_another_network_keeps_the_factors_of_parts_that_it_has() -> None:
-    assert load_preset("smiles").lr_factors == {"classes": 0.1}
+    assert load_preset("smiles").lr_factors == {"classes": 0.2}
     assert load_preset("smiles", changes={"network": "ConvNet"}).lr_factors == {}
     frozen = load_preset("vggf-bp4d", changes={"network": "VGG"}).lr_factors
     assert frozen == {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4"), 0.0), "conv5": 0.1}
