@@ -115,18 +115,21 @@ class AUTraining(lightning.LightningModule):
         # The pixels' mean tells the folds apart.
         fold = self.network.standardise.mean.double().sum()
         place = torch.stack([fold, fold.new_tensor(self.global_step)])
-        if not torch.equal(self._average(place), place):
+        if not torch.equal(self._over_devices(place, "max"), place):
             raise InputError(
                 "out: expected a folder that all devices see, got different checkpoints; "
                 "share the folder between the machines"
             )
 
     def _average(self, number: Tensor) -> Tensor:
+        return self._over_devices(number, "mean")
+
+    def _over_devices(self, number: Tensor, reduce_op: str) -> Tensor:
         if self.trainer.world_size == 1:
             return number
-        average = self.trainer.strategy.reduce(number.clone(), reduce_op="mean")
-        assert isinstance(average, Tensor)
-        return average
+        reduced = self.trainer.strategy.reduce(number.clone(), reduce_op=reduce_op)
+        assert isinstance(reduced, Tensor)
+        return reduced
 
 
 def check_lr_factors(network: Network, settings: RunSettings) -> None:
