@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from fastcaps.training.run_folder import (
     Measures,
     SaveCheckpoints,
     load_checkpoint,
+    quiet,
     sigterm_is_an_error,
 )
 from fastcaps.training.run_network import OBJECTIVE
@@ -69,7 +69,7 @@ def train_network(
         resources.readers,
         pinned=resources.on_gpu,
     )
-    with _torch_as_it_was(), _quiet(), sigterm_is_an_error():
+    with _torch_as_it_was(), quiet(), sigterm_is_an_error():
         trainer = make_trainer(
             resources,
             settings.precision,
@@ -170,16 +170,3 @@ def _torch_as_it_was() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back warnings of Lightning that do not apply here."""
-    with warnings.catch_warnings():
-        # Shuffled does take up where it was; Lightning only knows loaders that it restores itself.
-        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended")
-        # Frames are read ahead where that pays.
-        warnings.filterwarnings("ignore", message=".*does not have many workers")
-        # Lightning's own use of torch.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        yield

@@ -31,7 +31,7 @@ from fastcaps.training.au_fold import train_network
 from fastcaps.training.devices import Resources, is_first_process
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
-from fastcaps.training.fold_parts import check_network
+from fastcaps.training.fold_parts import check_network, check_shares
 from fastcaps.training.fold_task import FoldTask
 from fastcaps.training.folders import claim_folder, held, write_json
 from fastcaps.training.folds import Fold, make_folds
@@ -90,8 +90,10 @@ def train_run(
         tasks[number] = FoldTask(
             prepared, targets, train_rows, test_rows, settings, initial, folder
         )
-        check = check_svm if settings.network == HOG_SVM else check_network
+        check = check_svm if settings.network == HOG_SVM else check_shares
         check(tasks[number], resources)
+    if settings.network != HOG_SVM:
+        check_network(next(iter(tasks.values())), resources)
     if is_first_process():
         claim_folder(out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS)
     for number, task in tasks.items():

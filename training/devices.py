@@ -21,7 +21,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.faces.detectors import Device
+from fastcaps.training.faces.detectors import Device, choose_device
 from fastcaps.training.run_folder import AtomicCheckpointIO
 from fastcaps.training.run_settings import Precision
 
@@ -67,8 +67,7 @@ class Resources:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device: expected auto or cpu, as torch finds no CUDA GPU; got cuda")
+        choose_device(self.device)
         for name, smallest in (("devices", 1), ("nodes", 1), ("workers", 0), ("save_seconds", 0)):
             value = getattr(self, name)
             if value is not None and not value >= smallest:
@@ -90,12 +89,12 @@ class Resources:
     @property
     def on_gpu(self) -> bool:
         """Whether GPUs are used."""
-        return self.device != "cpu" and torch.cuda.is_available()
+        return choose_device(self.device) == "cuda"
 
     @property
     def torch_device(self) -> torch.device:
         """The device of a program that uses one."""
-        return torch.device("cuda" if self.on_gpu else "cpu")
+        return torch.device(choose_device(self.device))
 
     @property
     def readers(self) -> int:

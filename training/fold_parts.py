@@ -24,14 +24,16 @@ from fastcaps.training.run_network import network_options
 from fastcaps.training.run_settings import AUTO
 from fastcaps.training.statistics import PixelStatistics, class_weights, pixel_statistics
 
-__all__ = ["augmentation_of", "check_network", "first_batches", "make_objective"]
+__all__ = ["augmentation_of", "check_network", "check_shares", "first_batches", "make_objective"]
 
 STATISTICS = "statistics.npz"
 BATCHES_FOR_ALPHA = 8
 
 
 def check_network(task: FoldTask, resources: Resources) -> None:
-    """See, before anything is written, that the settings fit the network, its weights and devices.
+    """See, before anything is written, that settings fit network, weights and devices.
+
+    All folds of a run have the same.
 
     Raises:
         InputError: they do not.
@@ -45,7 +47,15 @@ def check_network(task: FoldTask, resources: Resources) -> None:
         network = make_network(settings.network, options)
     check_lr_factors(network, settings)
     set_initial_weights(network, settings, task.initial)
-    Shuffled(task.train_rows, settings.batch_size, settings.seed, resources.place)
+
+
+def check_shares(task: FoldTask, resources: Resources) -> None:
+    """See that the devices can share out the batches of this fold.
+
+    Raises:
+        InputError: they cannot.
+    """
+    Shuffled(task.train_rows, task.settings.batch_size, task.settings.seed, resources.place)
 
 
 def make_objective(task: FoldTask) -> Objective:

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +32,7 @@ from fastcaps.training.run_folder import (
     EpochLog,
     SaveCheckpoints,
     load_checkpoint,
+    quiet,
     sigterm_is_an_error,
 )
 
@@ -151,7 +149,7 @@ def train(
     if settings.compile:
         module.network.compile()
     validation = InOrder(digits.validation, EVALUATION_BATCH)
-    with _quiet(), sigterm_is_an_error():
+    with quiet(), sigterm_is_an_error():
         trainer.fit(module, batches, validation, ckpt_path=checkpoint)
     result = Result(
         epochs=len(log.rows),
@@ -187,7 +185,7 @@ def evaluate(
         raise InputError(f"checkpoint: {checkpoint} is not of this program: {error}") from error
     trainer = _trainer(precision, device, enable_checkpointing=False, enable_progress_bar=False)
     _check_backend(backend, trainer)
-    with _quiet():
+    with quiet():
         trainer.test(module, InOrder(digits.test, EVALUATION_BATCH), verbose=False)
     return float(trainer.callback_metrics["test_error"])
 
@@ -228,17 +226,6 @@ def _trainer(precision: Precision, device: Device, **options: Any) -> lightning.
 def _check_backend(backend: str | None, trainer: lightning.Trainer) -> None:
     for operator in ("squash", "routed_capsules"):
         choose_backend(backend, operator, torch.empty(0, device=trainer.strategy.root_device))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back warnings of Lightning that do not apply here."""
-    with warnings.catch_warnings():
-        # Batches does take up where it was; Lightning only knows loaders that it restores itself.
-        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended")
-        # Lightning's own use of torch.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        yield
 
 
 @app.command()

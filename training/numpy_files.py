@@ -31,6 +31,6 @@ def read_arrays(path: Path, argument: str) -> NDArray[Any] | dict[str, NDArray[A
             return found
         with found as archive:
             return {name: archive[name] for name in archive.files}
-    # Damaged archives raise many types, zlib.error and NotImplementedError among them.
+    # Damaged archives raise many types, from zlib.error to what unknown compression gives.
     except Exception as error:
         raise InputError(f"{argument}: {path} cannot be read: {error}") from error

@@ -17,6 +17,7 @@ import math
 import signal
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "EpochLog",
     "SaveCheckpoints",
     "load_checkpoint",
+    "quiet",
     "sigterm_is_an_error",
 ]
 
@@ -49,6 +51,19 @@ STEPS_BETWEEN_CLOCKS = 32
 
 Measures = Mapping[str, float | None]
 """What is known of a network after an epoch, by name; None where it is not defined."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back warnings of Lightning that do not apply to runs of this program."""
+    with warnings.catch_warnings():
+        # Batches do go on where they were; Lightning only knows loaders that it restores itself.
+        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended")
+        # Images are read ahead where that pays.
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # Lightning's own use of torch.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        yield
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as lightning
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -29,8 +28,6 @@ __all__ = [
     "SETTINGS",
     "STEPS_PER_EPOCH",
     "TINY",
-    "Stop",
-    "StopAt",
     "TinyCapsNet",
     "assert_same",
     "faces_with",
@@ -84,22 +81,6 @@ class TinyCapsNet(CapsuleNetwork):
             "classes": self.classes,
             "decoder": self.decoder,
         }
-
-
-class Stop(Exception):
-    """Raised instead of a kill."""
-
-
-class StopAt(lightning.Callback):
-    """Stops a run before a step, counted from 0 over all epochs."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Stop here if it is time."""
-        if trainer.global_step == self.step:
-            raise Stop
 
 
 def some_labels(frames: int, classes: int, unknown: float = 0.0, seed: int = 0) -> NDArray[np.int8]:

@@ -24,8 +24,6 @@ from fastcaps.training.run_network import load_network, read_run
 from tests.training.au_runs import (
     SETTINGS,
     STEPS_PER_EPOCH,
-    Stop,
-    StopAt,
     assert_same,
     final_state,
     read_log,
@@ -33,6 +31,7 @@ from tests.training.au_runs import (
     some_labels,
     train,
 )
+from tests.training.stopping import Stop, StopAt
 from tests.training.synthetic_trees import cut_off, files_of
 
 pytestmark = pytest.mark.usefixtures("tiny_network")

@@ -53,6 +53,16 @@ class PoisonGradient(lightning.Callback):
             pl_module.network.classes.weight.grad.view(-1)[0] = float("nan")
 
 
+def assert_kept(fold: Path, steps: int) -> None:
+    """The last checkpoint has seen so many steps, and is finite; there is none of no step."""
+    if not steps:
+        assert not (fold / LAST).exists()
+        return
+    checkpoint = load_checkpoint(fold / LAST)
+    assert checkpoint["global_step"] == steps
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return small_data(tmp_path_factory.mktemp("data") / "data")
@@ -83,12 +93,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
         assert (kept_batch["epoch"], kept_batch["batch"]) == (epoch, batch)
         assert np.isnan(kept_batch["loss"])
 
-    if not kept:
-        assert not (fold / LAST).exists()
-        return
-    checkpoint = load_checkpoint(fold / LAST)
-    assert checkpoint["global_step"] == kept
-    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+    assert_kept(fold, kept)
 
 
 def test_a_run_can_go_on_from_before_it(data: Prepared, tmp_path: Path) -> None:
@@ -111,9 +116,4 @@ def test_a_gradient_that_is_no_number_stops_the_run(
     with np.load(fold / BAD_BATCH) as kept_batch:
         assert (kept_batch["epoch"], kept_batch["batch"]) == (epoch, batch)
         assert np.isfinite(kept_batch["loss"])
-    if not kept:
-        assert not (fold / LAST).exists()
-        return
-    checkpoint = load_checkpoint(fold / LAST)
-    assert checkpoint["global_step"] == kept
-    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+    assert_kept(fold, kept)

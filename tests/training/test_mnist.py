@@ -19,7 +19,6 @@ import torch
 pytest.importorskip("pytorch_lightning", reason="needs the extra dependencies of training")
 pytest.importorskip("typer", reason="needs the extra dependencies of training")
 
-import pytorch_lightning as lightning
 from typer.testing import CliRunner
 
 from fastcaps.training.errors import InputError
@@ -35,23 +34,11 @@ from fastcaps.training.mnist_data import (
 )
 from fastcaps.training.run_files import BEST, LAST
 from fastcaps.training.run_folder import load_checkpoint
+from tests.training.stopping import Stop, StopAt
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
 SETTINGS = Settings(network="small", batch_size=16, lr=3e-3, validation_fraction=0.25)
 STEPS_PER_EPOCH = 3
-
-
-class Stop(Exception):
-    """Raised instead of a kill."""
-
-
-class StopAt(lightning.Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step:
-            raise Stop
 
 
 def arrays(train: int = 64, test: int = 20) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ from fastcaps.training.evaluation.report import (
     Result,
     Training,
 )
-from fastcaps.training.evaluation.runs import FoldResult, Run, read_run
+from fastcaps.training.evaluation.runs import Run, TrainedFold, read_predicted_run
 from fastcaps.training.evaluation.tallies import ALL_CLASSES, Tallies, tally
 from fastcaps.training.folders import write_json
 
@@ -61,10 +61,10 @@ def evaluate_run(
 
     Raises:
         InputError: an argument is out of range, the folder cannot be used (see
-            :func:`fastcaps.training.evaluation.runs.read_run`), or it cannot be written.
+            :func:`fastcaps.training.evaluation.runs.read_predicted_run`), or it cannot be written.
     """
     check(resamples, seed)
-    read = read_run(run, folds)
+    read = read_predicted_run(run, folds)
     decided = _decided(read)
     where = _listed([fold.name for fold in read.folds])
     together = _evaluated(collated(decided), where, resamples, seed)
@@ -106,9 +106,9 @@ def run_tallies(run: Path, folds: Sequence[int] | None = None) -> Tallies:
         folds: which folds, from 1; None for all that are complete.
 
     Raises:
-        InputError: see :func:`fastcaps.training.evaluation.runs.read_run`.
+        InputError: see :func:`fastcaps.training.evaluation.runs.read_predicted_run`.
     """
-    return tally(collated(_decided(read_run(run, folds))))
+    return tally(collated(_decided(read_predicted_run(run, folds))))
 
 
 def _decided(run: Run) -> list[Decisions]:
@@ -183,7 +183,7 @@ def _emotion(run: Run, together: _Evaluated, per_fold: Mapping[str, _Evaluated])
     }
 
 
-def _training(folds: Sequence[FoldResult]) -> Training:
+def _training(folds: Sequence[TrainedFold]) -> Training:
     costs = [fold.cost for fold in folds]
     rates = [cost["images_per_second"] for cost in costs if cost["images_per_second"] is not None]
     seconds = [cost["seconds"] for cost in costs if cost["seconds"] is not None]

@@ -29,7 +29,7 @@ from fastcaps.training.run_files import (
     fold_folder,
 )
 
-__all__ = ["FoldResult", "Run", "read_run"]
+__all__ = ["Run", "TrainedFold", "read_predicted_run"]
 
 
 class Cost(TypedDict):
@@ -55,7 +55,7 @@ class _Sides(TypedDict):
 
 
 @dataclass(frozen=True)
-class FoldResult:
+class TrainedFold:
     """One trained fold.
 
     Attributes:
@@ -86,7 +86,7 @@ class Run:
 
     settings: dict[str, Any]
     data: dict[str, Any]
-    folds: tuple[FoldResult, ...]
+    folds: tuple[TrainedFold, ...]
 
     @property
     def target(self) -> Literal["action_units", "emotions"]:
@@ -101,7 +101,7 @@ class Run:
         return count
 
 
-def read_run(folder: Path, folds: Sequence[int] | None = None) -> Run:
+def read_predicted_run(folder: Path, folds: Sequence[int] | None = None) -> Run:
     """Read a run's folder and see that its folds fit together.
 
     Args:
@@ -135,7 +135,7 @@ def _complete_folds(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _read_fold(run: Path, number: int) -> FoldResult:
+def _read_fold(run: Path, number: int) -> TrainedFold:
     folder = fold_folder(run, number)
     if not (folder / RESULT).is_file():
         complete = ", ".join(map(str, _complete_folds(run))) or "none"
@@ -151,7 +151,7 @@ def _read_fold(run: Path, number: int) -> FoldResult:
         fold = Fold(tuple(sides["train_subjects"]), tuple(sides["test_subjects"]))
     except InputError as error:
         raise InputError(f"{folder / FOLD}: {error}; train the fold again") from error
-    return FoldResult(
+    return TrainedFold(
         number=number,
         folder=folder,
         fold=fold,
@@ -161,7 +161,7 @@ def _read_fold(run: Path, number: int) -> FoldResult:
     )
 
 
-def _check_fold(fold: FoldResult, exclusive: bool) -> None:
+def _check_fold(fold: TrainedFold, exclusive: bool) -> None:
     for name, predictions, subjects in (
         (PREDICTIONS, fold.tested, fold.fold.test_subjects),
         (TRAINING_PREDICTIONS, fold.trained, fold.fold.train_subjects),
@@ -182,7 +182,7 @@ def _check_fold(fold: FoldResult, exclusive: bool) -> None:
             )
 
 
-def _check_together(run: Path, folds: Sequence[FoldResult]) -> None:
+def _check_together(run: Path, folds: Sequence[TrainedFold]) -> None:
     first = folds[0]
     people = {*first.fold.train_subjects, *first.fold.test_subjects}
     tested: dict[str, str] = {}

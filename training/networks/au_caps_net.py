@@ -7,15 +7,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from fastcaps.modules import CapsuleLinear, PrimaryCapsules
-from fastcaps.training.networks.network import CapsuleNetwork, Decoder, NetworkOptions
+from fastcaps.training.networks.network import CapsuleNetwork, NetworkOptions
 
 __all__ = ["AUCapsNet", "au_convolutions", "he_initialised"]
 
-PRIMARY_CAPSULES = 32
-PRIMARY_DIM = 8
-CLASS_DIM = 32
-SMALL_SIDE = 32
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -44,21 +39,7 @@ class AUCapsNet(CapsuleNetwork):
     def __init__(self, options: NetworkOptions) -> None:
         super().__init__(options)
         self.features = au_convolutions(options.channels)
-        self.primary = PrimaryCapsules(
-            128, PRIMARY_CAPSULES, PRIMARY_DIM, 7, stride=3, backend=options.backend
-        ).to(memory_format=torch.channels_last)
-        self.classes = CapsuleLinear(
-            self.primary.output_capsules(options.side // 4, options.side // 4),
-            PRIMARY_DIM,
-            options.classes,
-            CLASS_DIM,
-            softmax_over=options.softmax_over,
-            bias=options.capsule_bias,
-            backend=options.backend,
-        )
-        self.decoder = Decoder(
-            options.classes * CLASS_DIM, options.channels, SMALL_SIDE, options.side
-        )
+        self.add_capsules(128, options.side // 4, kernel_size=7, stride=3, small_side=32)
 
     def parts(self) -> dict[str, nn.Module]:
         """``conv1``, ``conv2``, ``primary``, ``classes`` and ``decoder``."""

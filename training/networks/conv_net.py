@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastcaps.training.networks.au_caps_net import (
+from fastcaps.training.networks.au_caps_net import au_convolutions, he_initialised
+from fastcaps.training.networks.network import (
     CLASS_DIM,
     PRIMARY_CAPSULES,
     PRIMARY_DIM,
-    au_convolutions,
-    he_initialised,
+    LogitNetwork,
+    NetworkOptions,
 )
-from fastcaps.training.networks.network import LogitNetwork, NetworkOptions
 
 __all__ = ["ConvNet"]
 

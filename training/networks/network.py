@@ -15,6 +15,9 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.statistics import PixelStatistics
 
 __all__ = [
+    "CLASS_DIM",
+    "PRIMARY_CAPSULES",
+    "PRIMARY_DIM",
     "CapsuleNetwork",
     "Decoder",
     "LogitNetwork",
@@ -22,6 +25,11 @@ __all__ = [
     "NetworkOptions",
     "Standardise",
 ]
+
+PRIMARY_CAPSULES = 32
+PRIMARY_DIM = 8
+CLASS_DIM = 32
+"""Of both networks of the paper, section 3.1."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,33 @@ class CapsuleNetwork(Network):
     primary: PrimaryCapsules
     classes: CapsuleLinear
     decoder: Decoder
+
+    def add_capsules(
+        self, maps: int, map_side: int, kernel_size: int, stride: int, small_side: int
+    ) -> None:
+        """Add all that follows the convolutions.
+
+        Args:
+            maps, map_side: how many maps the convolutions give, and their side.
+            kernel_size, stride: of the primary capsules.
+            small_side: of the decoder's picture before it is enlarged.
+        """
+        options = self.options
+        self.primary = PrimaryCapsules(
+            maps, PRIMARY_CAPSULES, PRIMARY_DIM, kernel_size, stride, backend=options.backend
+        ).to(memory_format=torch.channels_last)
+        self.classes = CapsuleLinear(
+            self.primary.output_capsules(map_side, map_side),
+            PRIMARY_DIM,
+            options.classes,
+            CLASS_DIM,
+            softmax_over=options.softmax_over,
+            bias=options.capsule_bias,
+            backend=options.backend,
+        )
+        self.decoder = Decoder(
+            options.classes * CLASS_DIM, options.channels, small_side, options.side
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, side, side] in 0 .. 1 -> class capsules [B, N, D]."""

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from fastcaps.modules import CapsuleLinear, PrimaryCapsules
-from fastcaps.training.networks.network import CapsuleNetwork, Decoder, NetworkOptions
+from fastcaps.training.networks.network import CapsuleNetwork, NetworkOptions
 from fastcaps.training.networks.vgg import VGGConvolutions
 
 __all__ = ["VGGCapsNet"]
-
-PRIMARY_CAPSULES = 32
-PRIMARY_DIM = 8
-CLASS_DIM = 32
-SMALL_SIDE = 56
 
 
 class VGGCapsNet(CapsuleNetwork):
@@ -46,21 +39,7 @@ class VGGCapsNet(CapsuleNetwork):
         super().__init__(options)
         self.features = VGGConvolutions()
         self.features.add_module("dropout", nn.Dropout2d(options.dropout))
-        self.primary = PrimaryCapsules(
-            512, PRIMARY_CAPSULES, PRIMARY_DIM, 3, stride=2, backend=options.backend
-        ).to(memory_format=torch.channels_last)
-        self.classes = CapsuleLinear(
-            self.primary.output_capsules(options.side // 16, options.side // 16),
-            PRIMARY_DIM,
-            options.classes,
-            CLASS_DIM,
-            softmax_over=options.softmax_over,
-            bias=options.capsule_bias,
-            backend=options.backend,
-        )
-        self.decoder = Decoder(
-            options.classes * CLASS_DIM, options.channels, SMALL_SIDE, options.side
-        )
+        self.add_capsules(512, options.side // 16, kernel_size=3, stride=2, small_side=56)
 
     def parts(self) -> dict[str, nn.Module]:
         """``conv1`` to ``conv5``, ``primary``, ``classes`` and ``decoder``."""

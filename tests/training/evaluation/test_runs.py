@@ -11,7 +11,7 @@ import pytest
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
-from fastcaps.training.evaluation.runs import read_run
+from fastcaps.training.evaluation.runs import read_predicted_run
 from tests.training.evaluation.made import (
     emotion_predictions,
     random_predictions,
@@ -37,7 +37,7 @@ def test_a_run_is_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", fold_count=4)
     (run / "fold-x").mkdir()
     (run / "fold-x" / "result.json").write_text("{}")
-    found = read_run(run)
+    found = read_predicted_run(run)
     assert [fold.number for fold in found.folds] == [1, 2]
     assert [list(fold.fold.test_subjects) for fold in found.folds] == [EVEN, ODD]
     assert [list(fold.fold.train_subjects) for fold in found.folds] == [ODD, EVEN]
@@ -47,14 +47,16 @@ def test_a_run_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("data_set", "folds"), [("ckplus", 10), ("bp4d", 3), ("mine", 3)])
 def test_how_many_folds_there_will_be(tmp_path: Path, data_set: str, folds: int) -> None:
-    assert read_run(write_run(tmp_path / "run", data_set=data_set)).folds_expected == folds
+    assert (
+        read_predicted_run(write_run(tmp_path / "run", data_set=data_set)).folds_expected == folds
+    )
 
 
 def test_folds_are_in_order_of_their_numbers(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     (run / "fold-2").rename(run / "fold-10")
     (run / "fold-1").rename(run / "fold-9")
-    assert [fold.number for fold in read_run(run).folds] == [9, 10]
+    assert [fold.number for fold in read_predicted_run(run).folds] == [9, 10]
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -148,10 +150,10 @@ def test_a_damaged_run_is_refused(tmp_path: Path, damage: str) -> None:
     make, message = DAMAGES[damage]
     make(run)
     with pytest.raises(InputError, match=message):
-        read_run(run)
+        read_predicted_run(run)
 
 
 def test_subjects_without_frames_are_no_error(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     random_predictions(0, ["S3"]).save(run / "fold-2" / "predictions.parquet")
-    assert set(read_run(run).folds[1].tested.subjects) == {"S3"}
+    assert set(read_predicted_run(run).folds[1].tested.subjects) == {"S3"}

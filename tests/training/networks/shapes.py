@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fastcaps.training.networks import make_network
 from fastcaps.training.networks.network import Network, NetworkOptions
 
-__all__ = ["output_shapes", "parameter_counts", "without_numbers"]
+__all__ = ["decoder_shapes", "output_shapes", "parameter_counts", "without_numbers"]
 
 
 def without_numbers(name: str, options: NetworkOptions) -> Network:
@@ -40,3 +40,11 @@ def output_shapes(network: nn.Module, layers: Sequence[str], images: Tensor) -> 
     for hook in hooks:
         hook.remove()
     return [shapes[module] for module in modules]
+
+
+def decoder_shapes(network: Network) -> list[list[int]]:
+    """Of the decoder of a capsule network without numbers, for 12 classes: its three fully
+    connected layers, the small picture, and the enlarged one."""
+    decoder = network.get_submodule("decoder")
+    capsules = torch.empty(2, 12 * 32, device="meta")
+    return output_shapes(decoder, ["0", "2", "4", "5", "6"], capsules)
