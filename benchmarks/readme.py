@@ -87,9 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
         text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
         au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
         text = replace_measured_part(text, au_data_part(au_data), AU_DATA)
-        if AU_TRAINING_RESULTS.exists():
-            au_training = au_training_report.read(AU_TRAINING_RESULTS)
-            text = replace_measured_part(text, au_training_part(au_training), AU_TRAINING)
+        au_training = au_training_report.read(AU_TRAINING_RESULTS)
+        text = replace_measured_part(text, au_training_part(au_training), AU_TRAINING)
         options.readme.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         parser.error(str(error))

@@ -59,8 +59,6 @@ def with_committed_parts(text: str) -> str:
     text = replace_measured_part(text, gpu_part(map(read, GPU_RESULTS)), GPU)
     au_data = json.loads(AU_DATA_RESULTS.read_text(encoding="utf-8"))
     text = replace_measured_part(text, au_data_part(au_data), AU_DATA)
-    if not AU_TRAINING_RESULTS.exists():
-        return text
     au_training = au_training_report.read(AU_TRAINING_RESULTS)
     return replace_measured_part(text, au_training_part(au_training), AU_TRAINING)
 
