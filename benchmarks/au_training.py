@@ -30,7 +30,15 @@ from rich.table import Table as RichTable
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.au_steps import CLASSES, PARTS, PRECISIONS, TrainedNetwork
-from benchmarks.au_training_report import REFERENCE, STEP, Timing, TrainingReport, tables, write
+from benchmarks.au_training_report import (
+    CAPSULES,
+    REFERENCE,
+    STEP,
+    Timing,
+    TrainingReport,
+    tables,
+    write,
+)
 from benchmarks.machine import measure_machine
 from benchmarks.options import choose_device
 from benchmarks.timing import Runner, interleave, timed
@@ -85,7 +93,7 @@ def races(device: str, sizes: Sizes) -> Iterator[Timing]:
         for backend, trained in contestants.items():
             step = partial(trained.step, images, labels, precision)
             capsules = trained.capsule_part(images, precision)
-            for work, run in ((STEP, step), ("capsule part", capsules)):
+            for work, run in ((STEP, step), (CAPSULES, capsules)):
                 timing = Timing(work, RACED, precision, sizes.batch, [], backend)
                 cases.append(Case(timing, run))
     yield from _timed_in_turns(cases, sizes.repeats, device)

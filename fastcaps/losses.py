@@ -122,8 +122,9 @@ class ReconstructionLoss(nn.Module):
 
     Args:
         reduction: "batchmean" sums the squared error over each sample and averages over samples,
-            as Sabour et al.; "mean" averages over all pixels, as Rashid and Lee; "none" gives
-            each sample's sum [B]. An empty mean is 0.
+            as Sabour et al.; "mean" averages over all pixels; "none" gives each sample's sum [B].
+            An empty mean is 0. Rashid and Lee write of the average, but their weight of 1e-7
+            fits "batchmean" only.
 
     Raises:
         ValueError: the reduction is unknown.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastcaps.training.au_training import AUTraining
 from fastcaps.training.batches import Shuffled, load
+from fastcaps.training.console import progress_bar
 from fastcaps.training.devices import Resources, make_trainer
 from fastcaps.training.epoch_measures import epoch_measures
 from fastcaps.training.errors import InputError
@@ -84,14 +85,16 @@ def train_network(
     assert len(log.rows) == settings.epochs, "Lightning ended before the last epoch"
 
     def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        # Lightning leaves it on the CPU.
-        return score_frames(
-            module.network.to(device),
-            task.prepared.frames,
-            rows,
-            workers=resources.readers,
-            arithmetic=trainer.precision_plugin.forward_context,
-        )
+        with progress_bar("scores", resources.progress) as progress:
+            # Lightning leaves the network on the CPU.
+            return score_frames(
+                module.network.to(device),
+                task.prepared.frames,
+                rows,
+                workers=resources.readers,
+                arithmetic=trainer.precision_plugin.forward_context,
+                progress=progress,
+            )
 
     return Trained(score, _result(objective, log, order, resources))
 

@@ -33,11 +33,12 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.fold_parts import check_network, check_shares
 from fastcaps.training.fold_task import FoldTask
-from fastcaps.training.folders import claim_folder, held, write_json
-from fastcaps.training.folds import Fold, make_folds
+from fastcaps.training.folders import claim_shared_folder, held, write_json
+from fastcaps.training.folds import FOLD_COUNTS, Fold, make_folds
 from fastcaps.training.initial_weights import check_initial, check_source
 from fastcaps.training.prepared import Prepared, combined, file_sha256
 from fastcaps.training.run_files import FOLD, PREDICTIONS, RESULT, TRAINING_PREDICTIONS, fold_folder
+from fastcaps.training.run_network import RunData
 from fastcaps.training.run_settings import HOG_SVM, RunSettings
 from fastcaps.training.statistics import class_weights
 from fastcaps.training.svm_fold import check_svm, train_svm
@@ -46,6 +47,9 @@ from fastcaps.training.targets import Targets, make_targets
 __all__ = ["train_run"]
 
 CONTENTS = ("fold-1",)
+
+ANY_DATA = "csv"
+"""Of a table that someone has made: whose frames these are is not known."""
 
 
 def train_run(
@@ -95,7 +99,9 @@ def train_run(
     if settings.network != HOG_SVM:
         check_network(next(iter(tasks.values())), resources)
     if is_first_process():
-        claim_folder(out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS)
+        claim_shared_folder(
+            out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS
+        )
     for number, task in tasks.items():
         # Other processes see the same, as a fold ends only after all have worked on it.
         is_done = (task.folder / RESULT).exists()
@@ -146,7 +152,7 @@ def _claim(
     fold_count: int,
 ) -> dict[str, Any]:
     """What ``settings.json`` says."""
-    data = {
+    data: RunData = {
         "sha256": combined(prepared.meta["sha256"].values()),
         "frames": len(targets.rows),
         "classes": list(targets.classes),
@@ -159,7 +165,12 @@ def _claim(
 
 
 def _check_input(prepared: Prepared, settings: RunSettings) -> None:
-    shape = prepared.shape
+    shape, source = prepared.shape, prepared.meta["made_by"].get("data_set", ANY_DATA)
+    if settings.data_set in FOLD_COUNTS and source not in (settings.data_set, ANY_DATA):
+        raise InputError(
+            f"data: {prepared.folder} was made of {source}, expected {settings.data_set}; "
+            "take the preset of that data set, or a name of its own: --set data_set=NAME"
+        )
     for name, wanted, given in (
         ("side", settings.side, shape.input_side),
         ("colour", settings.colour, shape.colour),

@@ -133,10 +133,10 @@ class AUTraining(lightning.LightningModule):
 
 
 def check_lr_factors(network: Network, settings: RunSettings) -> None:
-    """See that ``lr_factors`` name parts of the network.
+    """See that ``lr_factors`` name parts of the network, and leave something to train.
 
     Raises:
-        InputError: they name others.
+        InputError: they name others, or freeze all.
     """
     parts = network.parts()
     if unknown := sorted(settings.lr_factors.keys() - parts.keys()):
@@ -144,6 +144,8 @@ def check_lr_factors(network: Network, settings: RunSettings) -> None:
             f"lr_factors: expected parts of {settings.network}, {', '.join(parts)}, "
             f"got {', '.join(unknown)}"
         )
+    if not any(settings.lr_factors.get(name, 1.0) for name in parts):
+        raise InputError("lr_factors: expected one above 0, got 0 for every part of the network")
 
 
 def learning_rate(settings: RunSettings, step: int, steps_per_epoch: int) -> float:

@@ -14,14 +14,18 @@ import numpy as np
 import pandas as pd
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 
 from fastcaps.training.action_units import (
     ACTION_UNITS,
     BP4D_ACTION_UNITS,
     DISFA_ACTION_UNITS,
 )
-from fastcaps.training.console import one_line_errors, progress_bar
+from fastcaps.training.console import (
+    one_line_errors,
+    parse_numbers,
+    progress_bar,
+    table_console,
+)
 from fastcaps.training.contact_sheet import (
     action_unit_sheet,
     augmentation_sheet,
@@ -54,7 +58,6 @@ DataSet = Literal["bp4d", "disfa", "ckplus", "csv"]
 
 SHOWN_PROBLEMS = 20
 SHEET_SIDE = 192
-WIDEST_TABLE = 120
 
 app = typer.Typer(
     add_completion=False,
@@ -262,8 +265,7 @@ def inspect(
             raise InputError(f"{out}: has no frames; see {out / LEFT_OUT}")
         if check:
             prepared.check()
-        # Wide enough for a column of each action unit, whatever the terminal.
-        console = Console(width=max(Console().width, WIDEST_TABLE))
+        console = table_console()
         for table in tables(prepared):
             console.print(table)
         sheet = sheet or out / "contact_sheet.png"
@@ -288,10 +290,7 @@ def _table(
 def _parse_action_units(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    try:
-        return tuple(sorted(int(unit) for unit in text.split(",")))
-    except ValueError as error:
-        raise InputError(f"action_units: expected numbers as 1,2,4, got {text!r}") from error
+    return tuple(sorted(parse_numbers("action_units", text)))
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

@@ -18,7 +18,9 @@ from rich.progress import (
 
 from fastcaps.training.errors import InputError
 
-__all__ = ["one_line_errors", "progress_bar"]
+__all__ = ["one_line_errors", "parse_numbers", "progress_bar", "table_console"]
+
+WIDEST_TABLE = 140
 
 
 @contextmanager
@@ -31,9 +33,29 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
+def parse_numbers(name: str, text: str) -> list[int]:
+    """The numbers in a text like "1,2,4".
+
+    Raises:
+        InputError: it holds something else.
+    """
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"{name}: expected numbers as 1,2,4, got {text!r}") from error
+
+
+def table_console() -> Console:
+    """Wide enough for a column of each action unit or method, whatever the terminal."""
+    return Console(width=max(Console().width, WIDEST_TABLE))
+
+
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, and what is told how far the work is."""
+def progress_bar(what: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """What is told how far the work is, done and in all, and shows it where that is wanted."""
+    if not shown:
+        yield lambda done, total: None
+        return
     columns = (
         TextColumn(what),
         BarColumn(),

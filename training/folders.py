@@ -16,6 +16,7 @@ __all__ = [
     "LOCK",
     "SETTINGS",
     "claim_folder",
+    "claim_shared_folder",
     "claimed",
     "held",
     "read_json",
@@ -54,6 +55,16 @@ def claim_folder(folder: Path, settings: Mapping[str, Any], contents: Sequence[s
         raise InputError(f"out: {folder} cannot be made a folder: {error}") from error
 
 
+def claim_shared_folder(folder: Path, settings: Mapping[str, Any], contents: Sequence[str]) -> None:
+    """:func:`claim_folder` for several programs that may come at the same time.
+
+    Each waits until it is the only one that claims; none keeps the folder.
+    """
+    with _open_lock(folder) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _claim_or_leave(folder, settings, contents)
+
+
 @contextmanager
 def claimed(folder: Path, settings: Mapping[str, Any], contents: Sequence[str]) -> Iterator[None]:
     """Be the only program at work in a folder that is claimed for these settings.
@@ -61,12 +72,7 @@ def claimed(folder: Path, settings: Mapping[str, Any], contents: Sequence[str]) 
     See :func:`held` and :func:`claim_folder`.
     """
     with held(folder):
-        try:
-            claim_folder(folder, settings, contents)
-        except InputError:
-            if not (folder / SETTINGS).exists():
-                (folder / LOCK).unlink()
-            raise
+        _claim_or_leave(folder, settings, contents)
         yield
 
 
@@ -125,6 +131,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def _claim_or_leave(folder: Path, settings: Mapping[str, Any], contents: Sequence[str]) -> None:
+    """Claim a folder that is locked; leave no lock in one that belongs to something else."""
+    try:
+        claim_folder(folder, settings, contents)
+    except InputError:
+        if not (folder / SETTINGS).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
 
 
 def _open_lock(folder: Path) -> IO[str]:

@@ -70,6 +70,8 @@ def set_initial_weights(network: Network, settings: RunSettings, initial: Path |
 
 def _transfer(network: Network, path: Path) -> None:
     """Take the convolutions, and what they need their images to be, of another run."""
+    if not path.is_file():
+        raise InputError(f"initial: there is no file {path}")
     weights = network_weights(path)
     # Names of a part within the network follow from its tensors.
     names = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}

@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fastcaps.training.comparison import Latency
 from fastcaps.training.devices import Resources
 from fastcaps.training.errors import InputError
+from fastcaps.training.hog_svm import HogSvm
+from fastcaps.training.prepared import Shape
 from fastcaps.training.run_files import RESULT, fold_folder
 from fastcaps.training.run_network import load_network, read_run
 from fastcaps.training.run_settings import HOG_SVM
+from fastcaps.training.svm_fold import SVM
 
 __all__ = ["measure_latency"]
 
@@ -24,25 +28,26 @@ FEWEST_CALLS = 3
 
 
 @torch.inference_mode()
-def measure_latency(run: Path, resources: Resources) -> Latency | None:
+def measure_latency(run: Path, resources: Resources) -> Latency:
     """Time the network of the first fold that has ended, on images in memory.
 
     Args:
         run: the run's folder.
-        resources: whose device is to be used.
+        resources: whose device is to be used; SVMs use one processor.
 
     Returns:
-        Medians over some seconds, in the run's precision; None for a run without a network.
+        Medians over some seconds, in the run's precision.
 
     Raises:
         InputError: the run or its network cannot be read, or no fold has ended.
     """
     settings, data = read_run(run)
-    if settings.network == HOG_SVM:
-        return None
     ended = [n for n in range(1, data["folds"] + 1) if (fold_folder(run, n) / RESULT).exists()]
     if not ended:
         raise InputError(f"run: no fold of {run} has ended; train it first")
+    if settings.network == HOG_SVM:
+        shape = Shape(data["input_side"], data["colour"])
+        return _svm_latency(HogSvm.load(fold_folder(run, ended[0]) / SVM), shape)
     device = resources.torch_device
     network = load_network(run, ended[0]).to(device)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
@@ -66,7 +71,21 @@ def measure_latency(run: Path, resources: Resources) -> Latency | None:
     )
 
 
-def _median_seconds(call: Callable[[], None]) -> float:
+def _svm_latency(svm: HogSvm, shape: Shape) -> Latency:
+    """From stored frames, whose features are most of the work."""
+    random = np.random.default_rng(0)
+    frames = random.integers(0, 256, (BATCH_SIZE, *shape.dimensions), dtype=np.uint8)
+
+    def seconds(count: int) -> float:
+        rows = np.arange(count, dtype=np.int64)
+        return _median_seconds(lambda: svm.scores(frames, rows))
+
+    return Latency(
+        1000 * seconds(1), BATCH_SIZE / seconds(BATCH_SIZE), BATCH_SIZE, "CPU, 1 process"
+    )
+
+
+def _median_seconds(call: Callable[[], object]) -> float:
     call()
     times: list[float] = []
     while sum(times) < SECONDS or len(times) < FEWEST_CALLS:

@@ -138,7 +138,8 @@ class Predictor:
             batch_size: faces at once; the result does not depend on it but for rounding.
 
         Returns:
-            float32 [N, C], 0 .. 1; a class is present above 0.5.
+            float32 [N, C], 0 .. 1. An action unit is present above 0.5; of emotions, whose scores
+            add up to 1, the largest is meant.
 
         Raises:
             InputError: faces of another type or shape, or a batch size below 1.

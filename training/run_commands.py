@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from fastcaps.training.console import one_line_errors
+from fastcaps.training.console import one_line_errors, parse_numbers, table_console
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.detectors import Device
 
 __all__ = ["run_app"]
-
-WIDEST_TABLE = 140
 
 run_app = typer.Typer()
 
@@ -33,7 +30,7 @@ def train(
     preset: Annotated[str, typer.Argument(help="A row of the paper's tables, or a YAML file.")],
     data: Annotated[Path, typer.Argument(help="Folder of a prepared data set.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.  [runs/PRESET, or runs/PRESET-NETWORK]")
+        Path | None, typer.Option(help="Folder of the run.  [runs/PRESET(-NETWORK)(-PROTOCOL)]")
     ] = None,
     fold: Folds = "all",
     protocol: Annotated[str, typer.Option(help="paper, author or community.")] = "paper",
@@ -74,7 +71,7 @@ def train(
         from fastcaps.training.au_run import train_run
         from fastcaps.training.devices import Resources
         from fastcaps.training.prepared import open_prepared
-        from fastcaps.training.presets import load_preset, parse_changes
+        from fastcaps.training.presets import PAPER, load_preset, parse_changes
 
         _quiet_libraries()
         changes: dict[str, Any] = dict(parse_changes(set or []))
@@ -83,8 +80,8 @@ def train(
             raise InputError(f"set: expected {twice[0]} once, got it in an option as well")
         changes |= options
         settings = load_preset(preset, protocol, changes)
-        name = Path(preset).stem if network is None else f"{Path(preset).stem}-{network}"
-        out = out or Path("runs") / name
+        names = (Path(preset).stem, network, None if protocol == PAPER else protocol)
+        out = out or Path("runs") / "-".join(filter(None, names))
         train_run(
             open_prepared(data),
             settings,
@@ -110,7 +107,7 @@ def evaluate(
         from fastcaps.training.tables.terminal import to_terminal
 
         for table in evaluation_tables(evaluate_run(run, _parse_folds(fold), resamples, seed)):
-            _console().print(to_terminal(table))
+            table_console().print(to_terminal(table))
 
 
 @run_app.command()
@@ -123,15 +120,18 @@ def tables(
 ) -> None:
     """Show the paper's tables, with runs beside its rows."""
     with one_line_errors():
-        from fastcaps.training.evaluation.report import EVALUATION, load_evaluation
+        from fastcaps.training.evaluation.report import run_evaluation
         from fastcaps.training.tables.files import write_tables
         from fastcaps.training.tables.paper import make_tables
         from fastcaps.training.tables.terminal import to_terminal
 
-        labelled = [(run.name, load_evaluation(run / EVALUATION)) for run in runs or []]
+        labels = _labels(runs or [])
+        labelled = [
+            (label, run_evaluation(run)) for label, run in zip(labels, runs or [], strict=True)
+        ]
         made = make_tables(labelled, class_intervals=intervals)
         for table in made:
-            _console().print(to_terminal(table))
+            table_console().print(to_terminal(table))
         if out is not None:
             write_tables(out, made)
             typer.echo(f"tables.md, tables.html and tables.tex are in {out}")
@@ -163,7 +163,7 @@ def compare(
             resamples=resamples,
         )
         for table in comparison_tables(compared):
-            _console().print(to_terminal(table))
+            table_console().print(to_terminal(table))
         if out is not None:
             write_comparison(out, compared)
             typer.echo(f"comparison.md, .html, .tex and .json are in {out}")
@@ -210,7 +210,7 @@ def predict(
     out: Annotated[Path, typer.Argument(help="The table to write, a csv file.")],
     device: OnDevice = "auto",
 ) -> None:
-    """Score faces that are cropped already: a number in 0 .. 1 for each and each class."""
+    """Score cropped faces: 0 .. 1 for each class; an AU is present above 0.5."""
     with one_line_errors():
         import pandas as pd
 
@@ -242,7 +242,7 @@ def faces(
         from fastcaps.training.face_arrays import prepare_faces, read_faces
 
         read = read_faces(file)
-        units = _parse_numbers("action_units", action_units)
+        units = parse_numbers("action_units", action_units)
         made = prepare_faces(
             read.faces, read.labels, out, read.subjects, size, colour, tuple(units)
         )
@@ -250,19 +250,15 @@ def faces(
 
 
 def _parse_folds(text: str) -> list[int] | None:
-    return None if text == "all" else _parse_numbers("fold", text)
+    return None if text == "all" else parse_numbers("fold", text)
 
 
-def _parse_numbers(name: str, text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"{name}: expected numbers as 1,2, got {text!r}") from error
-
-
-def _console() -> Console:
-    """Wide enough for a column of each method, whatever the terminal."""
-    return Console(width=max(Console().width, WIDEST_TABLE))
+def _labels(runs: list[Path]) -> list[str]:
+    """Names of the runs' folders, or where several have the same, what was given."""
+    names = [run.resolve().name for run in runs]
+    return [
+        str(run) if names.count(name) > 1 else name for run, name in zip(runs, names, strict=True)
+    ]
 
 
 def _quiet_libraries() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
 from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.types_in_json import check_type
 from fastcaps.training.folders import SETTINGS, read_json
 from fastcaps.training.networks import make_network
 from fastcaps.training.networks.network import Network, NetworkOptions
@@ -19,11 +20,24 @@ from fastcaps.training.run_settings import HOG_SVM, RunSettings
 
 __all__ = [
     "OBJECTIVE",
+    "RunData",
     "load_network",
     "network_options",
     "network_weights",
     "read_run",
 ]
+
+
+class RunData(TypedDict):
+    """What the settings of a run say of its data; ``sha256`` is of all its files."""
+
+    sha256: str
+    frames: int
+    classes: list[str]
+    input_side: int
+    colour: bool
+    folds: int
+
 
 OBJECTIVE = "objective"
 """The attribute of the trained module, hence how names of weights in checkpoints begin."""
@@ -59,7 +73,7 @@ def network_options(settings: RunSettings, classes: int, shape: Shape) -> Networ
     )
 
 
-def read_run(run: Path) -> tuple[RunSettings, dict[str, Any]]:
+def read_run(run: Path) -> tuple[RunSettings, RunData]:
     """What a run was started with: its settings, and what it says of its data.
 
     Raises:
@@ -69,9 +83,10 @@ def read_run(run: Path) -> tuple[RunSettings, dict[str, Any]]:
         raise InputError(f"run: {run} is not the folder of a run; expected {SETTINGS} in it")
     found = read_json(run / SETTINGS)
     known = {field.name for field in fields(RunSettings)}
-    data = found.get("data")
-    if not isinstance(data, dict) or not known <= found.keys():
+    if not known | {"data"} <= found.keys():
         raise InputError(f"run: {run} is not the folder of a run of fastcaps-au train")
+    data: Any = found["data"]
+    check_type(data, RunData, f"{run / SETTINGS}, data")
     return RunSettings.from_dict({name: found[name] for name in known}), data
 
 

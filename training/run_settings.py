@@ -147,6 +147,11 @@ class RunSettings:
         known = (*NETWORKS, HOG_SVM)
         if self.network not in known:
             raise InputError(f"network: expected one of {', '.join(known)}, got {self.network!r}")
+        if self.network == HOG_SVM and self.weights != "random":
+            raise InputError(
+                f"weights: expected random for {HOG_SVM}, which has no convolutions, "
+                f"got {self.weights}"
+            )
         if not self.data_set:
             raise InputError("data_set: expected a name, got an empty text")
         if self.margin_on == "softmax" and self.target != "emotions":

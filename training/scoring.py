@@ -25,7 +25,7 @@ def score_frames(
     batch_size: int = 256,
     workers: int = 0,
     arithmetic: Callable[[], AbstractContextManager[None]] = nullcontext,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> NDArray[np.float32]:
     """The scores of some frames, each the middle of a stored crop.
 
@@ -36,7 +36,7 @@ def score_frames(
         batch_size: frames at once.
         workers: processes that read ahead.
         arithmetic: a context for the network to compute in.
-        progress: called with the number of frames after each batch.
+        progress: is told after each batch how many frames are done, and how many there are.
 
     Returns:
         float32 [M, N] in 0 .. 1.
@@ -62,6 +62,6 @@ def score_frames(
         scores[done : done + count] = network.scores(output).cpu().numpy()
         done += count
         if progress is not None:
-            progress(count)
+            progress(done, len(rows))
     network.train(was_training)
     return scores

@@ -10,6 +10,7 @@ import numpy as np
 import pytorch_lightning as lightning
 from numpy.typing import NDArray
 
+from fastcaps.training.console import progress_bar
 from fastcaps.training.devices import Resources
 from fastcaps.training.errors import InputError
 from fastcaps.training.fold_task import FoldResult, FoldTask, Trained
@@ -40,14 +41,22 @@ def train_svm(
     frames, side = task.prepared.frames, task.prepared.shape.input_side
     workers = len(os.sched_getaffinity(0))
     start = time.perf_counter()
-    svm = HogSvm.fit(
-        frames, task.targets.labels, task.train_rows, task.targets.classes, side, workers=workers
-    )
+    with progress_bar("features", resources.progress) as progress:
+        svm = HogSvm.fit(
+            frames,
+            task.targets.labels,
+            task.train_rows,
+            task.targets.classes,
+            side,
+            workers=workers,
+            progress=progress,
+        )
     seconds = time.perf_counter() - start
     svm.save(task.folder / SVM)
 
     def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return svm.scores(frames, rows, workers=workers)
+        with progress_bar("scores", resources.progress) as progress:
+            return svm.scores(frames, rows, workers=workers, progress=progress)
 
     result = FoldResult(
         epochs=1,

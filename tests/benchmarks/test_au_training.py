@@ -17,6 +17,7 @@ import typer
 from benchmarks import au_training
 from benchmarks.au_steps import CLASSES, PARTS, PRECISIONS, TrainedNetwork
 from benchmarks.au_training_report import (
+    CAPSULES,
     REFERENCE,
     STEP,
     Timing,
@@ -38,8 +39,8 @@ def _report() -> TrainingReport:
         for work, backend, seconds in (
             (STEP, None, 0.5),
             (STEP, REFERENCE, 1.0),
-            ("capsule part", None, 0.05),
-            ("capsule part", REFERENCE, 0.6),
+            (CAPSULES, None, 0.05),
+            (CAPSULES, REFERENCE, 0.6),
         )
     ]
     parts = [
@@ -67,7 +68,7 @@ def test_command_times_all_it_says(
         (work, precision, backend, 4)
         for precision in PRECISIONS
         for backend in (None, REFERENCE)
-        for work in (STEP, "capsule part")
+        for work in (STEP, CAPSULES)
     ]
     assert [(t.workers, t.precision, t.work) for t in report.parts] == [
         (workers, precision, part)
@@ -136,8 +137,8 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 def test_tables_hold_medians_ratios_and_shares() -> None:
     races, parts, networks = tables(_report())
     assert races.rows == [
-        ["training step, 32-true", "500 ms", "100%", "1000 ms", "100%", "2.00"],
-        ["capsule part, 32-true", "50 ms", "10%", "600 ms", "60%", "12.00"],
+        ["training step, 32-true", "500 ms", "100%", "1000 ms", "100%", "2.00", "2.50"],
+        ["capsule part, 32-true", "50 ms", "10%", "600 ms", "60%", "12.00", ""],
     ]
     assert parts.columns == ["", "32-true, 0 workers", "32-true, 1 worker"]
     assert parts.rows == [

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from fastcaps.training.action_units import EMOTIONS, column
 from fastcaps.training.cli import app
+from fastcaps.training.devices import Resources
 from fastcaps.training.evaluation.predictions import Predictions
+from fastcaps.training.latency import measure_latency
 from fastcaps.training.prepared import open_prepared
 from fastcaps.training.run_files import LAST
 from fastcaps.training.synthetic.layouts.truth import TRUTH
@@ -105,6 +107,10 @@ def test_a_linear_svm_goes_the_same_way(
     assert found["collated"]["classes"]["AU12"]["auc"]["value"] > 0.6
     markdown = tables_of(tmp_path, out)
     assert percent(found["collated"]["classes"]["AU12"]["f1"]["value"]) in markdown
+    monkeypatch.setattr("fastcaps.training.latency.SECONDS", 0.0)
+    latency = measure_latency(out, Resources(device="cpu"))
+    assert latency.device == "CPU, 1 process"
+    assert min(latency.milliseconds, latency.images_per_second) > 0
 
 
 def test_disfa_starts_from_bp4ds_convolutions(bp4d: Path, tmp_path: Path) -> None:

@@ -198,7 +198,8 @@ def test_a_folder_of_another_run_is_refused(data: Prepared, stopped: Path, tmp_p
 
 
 def test_a_folder_with_folds_but_no_settings_is_refused(data: Prepared, stopped: Path) -> None:
-    (stopped / "settings.json").unlink()
+    for name in ("settings.json", ".lock"):
+        (stopped / name).unlink()
     refused(r"^out: .* has fold-1 but no settings.json", data, stopped)
 
 
@@ -255,6 +256,11 @@ BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"fold_count": 5}, r"^count: expected 2 \.\. 4, the number of subjects, got 5"),
     ({"target": "emotions"}, r"^data: no frame of .* has emotions to learn"),
     ({"action_units": [6, 7]}, r"^action_units: expected some of 6, 12, 25.* got 7"),
+    ({"data_set": "bp4d"}, r"^data: .* was made of faces, expected bp4d; take the preset of"),
+    (
+        {"lr_factors": dict.fromkeys(("conv1", "primary", "classes", "decoder"), 0)},
+        r"^lr_factors: expected one above 0, got 0 for every part of the network$",
+    ),
     ({"lr_factors": {"conv9": 0.1}}, r"^lr_factors: expected parts of TinyCapsNet.* got conv9"),
     ({"weights": "run"}, r"^initial: expected a checkpoint of a run, as weights is run, got none"),
     ({"weights": "vggface"}, r"^initial: expected a file of VGG-Face, .* got none"),

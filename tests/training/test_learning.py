@@ -18,6 +18,8 @@ from fastcaps.training.networks.network import CapsuleNetwork, Network, NetworkO
 from fastcaps.training.objectives import CapsuleObjective, LogitObjective, Objective
 from tests.training.au_runs import small_data, some_labels, train
 
+# Small and narrow, so that it takes seconds: what is tested is that loss, gradients and optimiser
+# fit together in every network.
 IMAGES = 32
 BATCH = 4
 CLASSES = 2

@@ -228,6 +228,14 @@ def test_another_network_does_not_go_by_the_preset_s_title() -> None:
     assert load_preset("ours-bp4d", changes=changes).title == "Mine"
 
 
+@pytest.mark.parametrize("name", ["ours-disfa", "vgg-bp4d", "vggf-disfa"])
+def test_machines_without_convolutions_start_from_nothing(name: str) -> None:
+    assert load_preset(name).weights != "random"
+    assert load_preset(name, changes={"network": "HOG-SVM"}).weights == "random"
+    with pytest.raises(InputError, match=r"^weights: expected random for HOG-SVM"):
+        load_preset(name, changes={"network": "HOG-SVM", "weights": "imagenet"})
+
+
 def test_a_file_of_one_s_own_is_a_preset(own: Path) -> None:
     for path in (own, str(own)):
         found = load_preset(path)

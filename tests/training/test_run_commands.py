@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,8 +97,10 @@ def test_runs_lie_beside_each_other_by_default(
     common = [data.folder, "--fold", 2, *ON_CPU]
     assert run("train", "own.yaml", *common).exit_code == 0
     assert run("train", "own.yaml", *common, "--network", TINY).exit_code == 0
-    names = {str(path) for path in Path("runs").glob("*/fold-*")}
-    assert names == {"runs/own/fold-2", f"runs/own-{TINY}/fold-2"}
+    given = ["--network", TINY, "--protocol", "community", "--set", "folds=sorted"]
+    assert run("train", "own.yaml", *common, *given).exit_code == 0
+    names = {str(path.parent) for path in Path("runs").glob("*/fold-*")}
+    assert names == {"runs/own", f"runs/own-{TINY}", f"runs/own-{TINY}-community"}
 
 
 @pytest.mark.parametrize("half", [True, False])
@@ -151,7 +154,7 @@ def assert_one_line(result: Result, message: str) -> None:
         ({}, ["--set", "lr_factor.conv1=0"], "lr_factor: expected the name of a setting; did you"),
         ({}, ["--set", "lr"], "set: expected KEY=VALUE, as lr=3e-4, got 'lr'"),
         ({}, ["--protocol", "nobody"], "protocol: expected one of paper, author, community, got"),
-        ({}, ["--fold", "one"], "fold: expected numbers as 1,2, got 'one'"),
+        ({}, ["--fold", "one"], "fold: expected numbers as 1,2,4, got 'one'"),
         ({}, ["--fold", "1,3"], "fold: expected numbers in 1 .. 2, got [3]"),
         ({}, ["--workers", "-1"], "workers: expected at least 0, got -1"),
         ({}, ["--devices", "2"], "batch_size: expected a multiple of the 2 devices, got 5 of 20"),
@@ -159,6 +162,8 @@ def assert_one_line(result: Result, message: str) -> None:
         ({"colour": True}, [], "data: {data} was prepared with colour False, expected True"),
         ({"weights": "run"}, [], "initial: expected a checkpoint of a run, as weights is run"),
         ({"weights": "run"}, ["--initial", "{junk}"], "checkpoint: {junk} cannot be read"),
+        ({"weights": "run"}, ["--initial", "{data}"], "initial: there is no file {data}"),
+        ({"network": "HOG-SVM", "weights": "run"}, [], "{preset}: weights: expected random for"),
         ({"weights": "run"}, ["--initial", "{other}"], "checkpoint: {other} is not"),
         (
             {"weights": "vggface", "network": "VGGCapsNet"},
@@ -209,11 +214,11 @@ def test_training_that_cannot_be_is_refused_in_one_line(
         (["train", "none.yaml", "{data}"], "none.yaml: cannot be read"),
         (["train", "ours-bp4d", "{empty}"], "{empty}: expected a prepared data set"),
         (["train", "ours-disfa", "{data}"], "initial: expected a checkpoint of a run"),
-        (["train", "vgg-bp4d", "{data}"], "data: {data} was prepared with side 96, expected 224"),
-        (["train", "ckplus", "{data}"], "data: no frame of {data} has emotions to learn"),
+        (["train", "vgg-bp4d", "{data}"], "data: {data} was made of faces, expected bp4d; take"),
         (["evaluate", "{empty}"], "{empty}: expected a run's folder, got one without settings"),
+        (["evaluate", "{data}"], "run: {data} is not the folder of a run of fastcaps-au train"),
         (["evaluate", "{run}", "--fold", "3"], "folds: expected some that are trained to their"),
-        (["tables", "{empty}"], "{empty}/evaluation.json: cannot be read"),
+        (["tables", "{empty}"], "{empty}: expected a run with evaluation.json, got none; eva"),
         (["export", "{empty}", "model.pt"], "run: {empty} is not the folder of a run"),
         (["export", "{run}", "model.pt", "--fold", "3"], "fold: {run}/fold-3 was not trained"),
         (["export", "{run}", "{empty}/no/model.pt"], "model: {empty}/no/model.pt cannot be writ"),
@@ -236,6 +241,35 @@ def test_other_bad_input_is_one_line_and_leaves_nothing(
     given = [argument.format(**paths) for argument in arguments]
     assert_one_line(run(*given), message.format(**paths))
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_settings_of_damaged_data_are_one_line(trained: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "run"
+    shutil.copytree(trained, damaged)
+    settings = json.loads((damaged / "settings.json").read_text())
+    del settings["data"]["input_side"]
+    (damaged / "settings.json").write_text(json.dumps(settings))
+    told = f"{damaged}/settings.json, data: expected input_side, got an object without it"
+    assert_one_line(run("export", damaged, tmp_path / "model.pt"), told)
+
+
+def test_tables_name_runs_by_their_folders(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastcaps.training.evaluation.report.run_evaluation", str)
+    labels: list[list[str]] = []
+
+    def make_tables(labelled: list[tuple[str, str]], **_: bool) -> tuple[()]:
+        labels.append([label for label, _ in labelled])
+        return ()
+
+    monkeypatch.setattr("fastcaps.training.tables.paper.make_tables", make_tables)
+    for name in ("a/ours", "b/ours", "c/mine"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "c" / "mine")
+    assert run("tables", ".").exit_code == 0
+    assert run("tables", "../../a/ours", "../../b/ours", ".").exit_code == 0
+    assert labels == [["mine"], ["../../a/ours", "../../b/ours", "mine"]]
 
 
 def test_a_diverging_run_is_one_line(data: Prepared, tmp_path: Path) -> None:

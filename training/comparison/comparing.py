@@ -11,7 +11,7 @@ from fastcaps.training.comparison.same_data import check_same
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.bootstrap import average_differences
 from fastcaps.training.evaluation.evaluation import run_tallies
-from fastcaps.training.evaluation.report import EVALUATION, Evaluation, Measure, load_evaluation
+from fastcaps.training.evaluation.report import Evaluation, Measure, run_evaluation
 
 __all__ = ["ComparedRun", "Comparison", "Latency", "compare"]
 
@@ -84,7 +84,7 @@ def compare(
         raise InputError(
             f"runs: expected at least two different ones, got {', '.join(map(str, runs)) or 'none'}"
         )
-    evaluations = [_evaluation(run) for run in runs]
+    evaluations = [run_evaluation(run) for run in runs]
     check_same(runs, evaluations)
     names = _names(runs, evaluations)
     differences = _differences(runs, evaluations, resamples, seed)
@@ -96,16 +96,6 @@ def compare(
         ),
         resamples,
     )
-
-
-def _evaluation(run: Path) -> Evaluation:
-    path = run / EVALUATION
-    if not path.is_file():
-        raise InputError(
-            f"{run}: expected a run with {EVALUATION}, got none; "
-            f"evaluate it first: fastcaps-au evaluate {run}"
-        )
-    return load_evaluation(path)
 
 
 def _differences(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastcaps.training.comparison.comparing import ComparedRun, Comparison
 from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.evaluation.tallies import ALL_CLASSES
+from fastcaps.training.run_settings import HOG_SVM
 from fastcaps.training.tables.layout import DASH, Notes, best_of, cell_of, span, tenths
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 from fastcaps.training.tables.paper import MEASURE_NAMES
@@ -126,7 +128,16 @@ def _speeds(runs: Sequence[ComparedRun], notes: Notes) -> list[_Column]:
         for each in training
     ]
     devices = [each["device"] for each in training]
-    columns = [_measured("Training images/s", (), rates, devices, notes)]
+    epochs = [_epochs(run) for run in runs]
+    times = [
+        None if each["seconds"] is None else str(timedelta(seconds=round(each["seconds"])))
+        for each in training
+    ]
+    columns = [
+        _Column(Heading("Epochs"), [Cell(text) for text in epochs]),
+        _measured("Training time", ["of all folds together"], times, devices, notes),
+        _measured("Training images/s", (), rates, devices, notes),
+    ]
     latencies = [run.latency for run in runs]
     if any(latencies):
         columns += [
@@ -149,6 +160,11 @@ def _speeds(runs: Sequence[ComparedRun], notes: Notes) -> list[_Column]:
             ),
         ]
     return columns
+
+
+def _epochs(run: ComparedRun) -> str:
+    settings = run.evaluation["settings"]
+    return DASH if settings["network"] == HOG_SVM else str(settings["epochs"])
 
 
 def _measured(

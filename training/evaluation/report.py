@@ -148,6 +148,21 @@ def load_evaluation(path: Path) -> Evaluation:
     return evaluation
 
 
+def run_evaluation(run: Path) -> Evaluation:
+    """The evaluation in a run's folder.
+
+    Raises:
+        InputError: there is none, or it cannot be used; see :func:`load_evaluation`.
+    """
+    path = run / EVALUATION
+    if not path.is_file():
+        raise InputError(
+            f"{run}: expected a run with {EVALUATION}, got none; "
+            f"evaluate it first: fastcaps-au evaluate {run}"
+        )
+    return load_evaluation(path)
+
+
 def _check_consistent(found: Evaluation) -> None:
     results = [found["collated"], found["averaged"], *found["per_fold"].values()]
     if any(list(result["classes"]) != found["classes"] for result in results):

@@ -115,6 +115,8 @@ def read_predicted_run(folder: Path, folds: Sequence[int] | None = None) -> Run:
     if not (folder / SETTINGS).is_file():
         raise InputError(f"{folder}: expected a run's folder, got one without {SETTINGS}")
     settings = read_json(folder / SETTINGS)
+    if not _RunSettings.__annotations__.keys() <= settings.keys():
+        raise InputError(f"run: {folder} is not the folder of a run of fastcaps-au train")
     check_type(settings, _RunSettings, f"{folder / SETTINGS}")
     numbers = _complete_folds(folder) if folds is None else sorted(set(folds))
     data = settings.pop("data")

@@ -10,7 +10,14 @@ from fastcaps.training.errors import InputError
 
 __all__ = ["check_type"]
 
-NAMES = {dict: "an object", list: "a list", float: "a number", int: "a whole number", str: "a text"}
+NAMES = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    str: "a text",
+}
 
 
 def check_type(found: Any, wanted: Any, place: str) -> None:
@@ -18,7 +25,7 @@ def check_type(found: Any, wanted: Any, place: str) -> None:
 
     Args:
         found: as the json module gives it.
-        wanted: Any, int, float, str, ``dict[str, ...]``, ``list[...]``, a Literal of texts, a
+        wanted: Any, bool, int, float, str, ``dict[str, ...]``, ``list[...]``, a Literal of texts, a
             TypedDict of such types, or ``... | None``. A float must be finite.
         place: what errors call the value.
 
@@ -41,7 +48,7 @@ def check_type(found: Any, wanted: Any, place: str) -> None:
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         _expect(is_number and math.isfinite(found), NAMES[float], found, place)
     else:
-        fits = isinstance(found, kind) and not isinstance(found, bool)
+        fits = isinstance(found, kind) and (kind is bool or not isinstance(found, bool))
         _expect(fits, NAMES[kind], found, place)
         if kind is dict:
             for name, entry in found.items():

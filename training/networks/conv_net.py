@@ -59,8 +59,12 @@ class ConvNet(LogitNetwork):
             "logits": self.logits,
         }
 
+    def maps(self, images: Tensor) -> Tensor:
+        """Images [B, C, side, side] in 0 .. 1 -> maps of the last convolution, [B, 256, H, W]."""
+        maps: Tensor = self.conv3(self.features(self.standardise(images))).relu()
+        return maps
+
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, side, side] in 0 .. 1 -> logits [B, N]."""
-        maps = self.conv3(self.features(self.standardise(images))).relu()
-        logits: Tensor = self.logits(self.hidden(maps.flatten(1)).relu())
+        logits: Tensor = self.logits(self.hidden(self.maps(images).flatten(1)).relu())
         return logits

@@ -90,6 +90,10 @@ class Standardise(nn.Module):
         """Images [B, C, side, side] in 0 .. 1 -> the same, standardised."""
         return (images - self.mean) / self.std
 
+    def undo(self, pictures: Tensor) -> Tensor:
+        """Standardised pictures [..., C, side, side] -> pixels in 0 .. 1, cut off beyond."""
+        return (pictures * self.std + self.mean).clamp(0, 1)
+
 
 class Network(nn.Module, ABC):
     """A network from images in 0 .. 1 to one number for each class.
@@ -190,9 +194,14 @@ class CapsuleNetwork(Network):
             options.classes * CLASS_DIM, options.channels, small_side, options.side
         )
 
+    def primary_capsules(self, images: Tensor) -> Tensor:
+        """Images [B, C, side, side] in 0 .. 1 -> primary capsules [B, 32 * H * W, 8]."""
+        u: Tensor = self.primary(self.features(self.standardise(images)))
+        return u
+
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, side, side] in 0 .. 1 -> class capsules [B, N, D]."""
-        v: Tensor = self.classes(self.primary(self.features(self.standardise(images))))
+        v: Tensor = self.classes(self.primary_capsules(images))
         return v
 
     def scores(self, output: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class VGGCapsNet(CapsuleNetwork):
             "decoder": self.decoder,
         }
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 1 or 3, side, side] in 0 .. 1 -> class capsules [B, N, 32]."""
-        v: Tensor = self.classes(self.primary(self.features(images)))
-        return v
+    def primary_capsules(self, images: Tensor) -> Tensor:
+        """Images [B, 1 or 3, side, side] in 0 .. 1 -> primary capsules [B, 32 * H * W, 8]."""
+        u: Tensor = self.primary(self.features(images))
+        return u

@@ -48,9 +48,14 @@ class VGG(LogitNetwork):
             name: self.head.get_submodule(name) for name in ("fc6", "fc7", "fc8")
         }
 
+    def maps(self, images: Tensor) -> Tensor:
+        """Images [B, 1 or 3, side, side] in 0 .. 1 -> maps of the last pooling, [B, 512, H, W]."""
+        maps: Tensor = self.head.get_submodule("pool5")(self.features(images))
+        return maps
+
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 1 or 3, side, side] in 0 .. 1 -> logits [B, N]."""
-        logits: Tensor = self.head(self.features(images))
+        logits: Tensor = self.head[1:](self.maps(images))
         return logits
 
 

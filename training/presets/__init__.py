@@ -40,7 +40,8 @@ def load_preset(
 
     The protocol looks at the settings with the changes, and the changes have the last word. Where
     another network takes the place of the preset's, its title is not kept, nor are factors of the
-    learning rate for parts that the other one does not have.
+    learning rate for parts that the other one does not have, nor weights to start from where it
+    has none.
 
     Args:
         preset: one of :data:`PRESETS`, or a YAML file.
@@ -59,6 +60,8 @@ def load_preset(
         key: parse_yaml(key, value) if isinstance(value, str) else value
         for key, value in (changes or {}).items()
     }
+    if parsed.get("network") == HOG_SVM:
+        parsed.setdefault("weights", "random")
     wanted = RunSettings.from_dict(_changed(written, parsed))
     if wanted.network != settings.network:
         parsed.setdefault("title", "")

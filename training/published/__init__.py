@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import yaml
 
-__all__ = ["Measure", "Method", "PublishedTable", "Source", "published_tables"]
+__all__ = ["Method", "PublishedTable", "Source", "TableMeasure", "published_tables"]
 
-Measure = Literal["f1", "auc", "accuracy"]
+TableMeasure = Literal["f1", "auc", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PublishedTable:
 
     place: str
     data_set: str | None
-    measure: Measure
+    measure: TableMeasure
     rows: tuple[str, ...]
     methods: tuple[Method, ...]
     external_data: bool | None = None

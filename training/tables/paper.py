@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from fastcaps.training.evaluation.report import Evaluation
-from fastcaps.training.published import Measure, Method, PublishedTable, published_tables
+from fastcaps.training.published import Method, PublishedTable, TableMeasure, published_tables
 from fastcaps.training.tables.layout import AVERAGE, Column, Value, arrange
 from fastcaps.training.tables.model import Table, transposed
 from fastcaps.training.tables.runs import (
@@ -31,7 +31,7 @@ DATA_SET_NAMES = {"bp4d": "BP4D", "disfa": "DISFA", "ckplus": "CK+"}
 TARGETS = {"bp4d": "action_units", "disfa": "action_units", "ckplus": "emotions"}
 """What the paper learns of them."""
 
-MEASURE_NAMES: dict[Measure, str] = {"f1": "F1-frame", "auc": "AUC", "accuracy": "Accuracy"}
+MEASURE_NAMES: dict[TableMeasure, str] = {"f1": "F1-frame", "auc": "AUC", "accuracy": "Accuracy"}
 
 ACCURACY_ROWS = {ACCURACY: "mean over folds", COLLATED_ACCURACY: "all frames together"}
 NOT_PRINTED = "the paper gives no number; the average is over the others"
@@ -170,7 +170,7 @@ def _own_tables(name: str, runs: Sequence[Labelled], class_intervals: bool) -> l
     if runs[0][1]["target"] == "emotions":
         return [_accuracy_table(f"Accuracy in percent, {name}", [], runs)]
     classes = runs[0][1]["classes"]
-    measures: tuple[Measure, ...] = ("f1", "auc")
+    measures: tuple[TableMeasure, ...] = ("f1", "auc")
     return [
         class_table(
             f"{MEASURE_NAMES[measure]} in percent, {name}",
@@ -187,7 +187,7 @@ def _own_tables(name: str, runs: Sequence[Labelled], class_intervals: bool) -> l
 def class_table(
     title: str,
     compared: Sequence[str],
-    measure: Measure,
+    measure: TableMeasure,
     published: Sequence[Column],
     runs: Sequence[Labelled],
     class_intervals: bool = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastcaps.training.evaluation.report import Evaluation, Measure
-from fastcaps.training.published import Measure as MeasureName
+from fastcaps.training.published import TableMeasure
 from fastcaps.training.tables.layout import AVERAGE, Column, Value
 
 __all__ = [
@@ -64,7 +64,7 @@ def value_of(measure: Measure, *, interval: bool = False, competes: bool = True)
 def class_column(
     label: str,
     evaluation: Evaluation,
-    measure: MeasureName,
+    measure: TableMeasure,
     *,
     class_intervals: bool,
     compared: tuple[str, ...],
@@ -81,7 +81,7 @@ def class_column(
     """
     result = evaluation["collated"]
     values = {
-        name: value_of(entry[measure], interval=class_intervals)
+        name: value_of(entry[measure], interval=class_intervals, competes=_is_complete(evaluation))
         for name, entry in result["classes"].items()
     }
     values[AVERAGE] = _average(evaluation, measure, compared)
@@ -89,7 +89,7 @@ def class_column(
 
 
 def average_column(
-    label: str, evaluation: Evaluation, measure: MeasureName, *, compared: tuple[str, ...]
+    label: str, evaluation: Evaluation, measure: TableMeasure, *, compared: tuple[str, ...]
 ) -> Column:
     """A run's average in the row of its data set; arguments as of :func:`class_column`."""
     values = {data_set_of(evaluation): _average(evaluation, measure, compared)}
@@ -102,9 +102,10 @@ def accuracy_columns(label: str, evaluation: Evaluation) -> list[Column]:
     if emotion is None:
         raise ValueError(f"{label}: expected an evaluation of emotions")
     notes = _notes(evaluation)
+    complete = _is_complete(evaluation)
     final = {
-        ACCURACY: value_of(emotion["averaged_accuracy"], interval=True),
-        COLLATED_ACCURACY: value_of(emotion["accuracy"], interval=True),
+        ACCURACY: value_of(emotion["averaged_accuracy"], interval=True, competes=complete),
+        COLLATED_ACCURACY: value_of(emotion["accuracy"], interval=True, competes=complete),
     }
     best = {ACCURACY: value_of(emotion["best_epoch_accuracy"], interval=True, competes=False)}
     return [
@@ -113,10 +114,14 @@ def accuracy_columns(label: str, evaluation: Evaluation) -> list[Column]:
     ]
 
 
-def _average(evaluation: Evaluation, measure: MeasureName, compared: tuple[str, ...]) -> Value:
+def _average(evaluation: Evaluation, measure: TableMeasure, compared: tuple[str, ...]) -> Value:
     same = set(evaluation["classes"]) == set(compared)
     average = evaluation["collated"]["average"][measure]
-    return value_of(average, interval=True, competes=same)
+    return value_of(average, interval=True, competes=same and _is_complete(evaluation))
+
+
+def _is_complete(evaluation: Evaluation) -> bool:
+    return len(evaluation["folds"]) == evaluation["folds_expected"]
 
 
 def _class_notes(evaluation: Evaluation, compared: tuple[str, ...]) -> tuple[str, ...]:
@@ -130,11 +135,12 @@ def _notes(evaluation: Evaluation) -> tuple[str, ...]:
     notes = [
         f"trained with this program; with {evaluation['confidence']:.0%} confidence intervals "
         f"from {evaluation['resamples']:,} resamples of the subjects",
-        f"tested on {evaluation['frames']:,} frames of {evaluation['subjects']:,} subjects",
+        f"tested on {evaluation['frames']:,} frames of "
+        f"{evaluation['subjects']:,} {'subject' if evaluation['subjects'] == 1 else 'subjects'}",
     ]
     done, expected = len(evaluation["folds"]), evaluation["folds_expected"]
     if done < expected:
-        notes.append(f"incomplete: {done} of {expected} folds")
+        notes.append(f"incomplete: {done} of {expected} folds; not compared")
     if evaluation["settings"].get("drop_inactive"):
         notes.append("tested without frames that show no action unit")
     return tuple(notes)

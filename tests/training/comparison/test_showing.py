@@ -40,8 +40,8 @@ def two_runs() -> Comparison:
         "f1": {"value": -0.05, "low": -0.1, "high": 0.02, "undefined": None},
         "auc": measure(None),
     }
-    second = run("Conv", {"AU01": 0.6, "AU12": 0.5}, differences, network="ConvNet")
-    second.evaluation["training"].update(parameters=None, images_per_second=None)
+    second = run("Conv", {"AU01": 0.6, "AU12": 0.5}, differences, network="HOG-SVM")
+    second.evaluation["training"].update(parameters=None, images_per_second=None, seconds=None)
     return Comparison((first, second), resamples=500)
 
 
@@ -73,18 +73,22 @@ def test_the_overview_tells_size_scores_and_speed() -> None:
         "F1-frame, difference": ("", ""),
         "AUC": ("30.0", "29.0 to 31.0"),
         "AUC, difference": ("", ""),
+        "Epochs": ("7", ""),
+        "Training time": ("0:00:10", ""),
         "Training images/s": ("50", ""),
         "Latency in ms": ("1.50", ""),
         "Images/s": ("1,234", ""),
     }
     assert row(overview, "Conv") == {
-        "Network": ("ConvNet", ""),
+        "Network": ("HOG-SVM", ""),
         "Parameters": (DASH, ""),
         "Without decoder": (DASH, ""),
         "F1-frame": ("55.0", "54.0 to 56.0"),
         "F1-frame, difference": (f"{MINUS}5.0", f"{MINUS}10.0 to +2.0"),
         "AUC": ("27.5", "26.5 to 28.5"),
         "AUC, difference": (DASH, ""),
+        "Epochs": (DASH, ""),
+        "Training time": (DASH, ""),
         "Training images/s": (DASH, ""),
         "Latency in ms": (DASH, ""),
         "Images/s": (DASH, ""),

@@ -70,7 +70,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "settings of something else": (
         lambda run: (run / "settings.json").write_text("{}"),
-        "settings.json: expected target, got an object without it",
+        "is not the folder of a run of fastcaps-au train",
     ),
     "another target": (
         lambda run: rewrite(run / "settings.json", target="ages"),

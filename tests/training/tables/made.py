@@ -8,6 +8,8 @@ from typing import Any
 from fastcaps.training.action_units import BP4D_ACTION_UNITS, DISFA_ACTION_UNITS, column
 from fastcaps.training.evaluation.report import MEASURES, Evaluation
 
+USUAL = {"network": "AUCapsNet", "data_set": "other", "weights": "random", "epochs": 7}
+
 DASH = "\N{EN DASH}"
 
 BP4D = tuple(map(column, BP4D_ACTION_UNITS))
@@ -68,7 +70,7 @@ def evaluation(
         }
     made: Any = {
         "version": 1,
-        "settings": {"network": "AUCapsNet", "data_set": "other", "weights": "random", **settings},
+        "settings": {**USUAL, **settings},
         "data": dict(data or {}),
         "target": "action_units" if accuracies is None else "emotions",
         "classes": list(by_class),

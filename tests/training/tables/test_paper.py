@@ -144,9 +144,16 @@ def test_what_limits_a_run_is_told() -> None:
         "trained with this program; with 95% confidence intervals from 1,000 resamples of the "
         "subjects",
         "tested on 1,234 frames of 41 subjects",
-        "incomplete: 1 of 3 folds",
+        "incomplete: 1 of 3 folds; not compared",
         "tested without frames that show no action unit",
     ]
+
+
+def test_a_run_that_lacks_folds_does_not_compete() -> None:
+    for folds in (2, 3):
+        run = evaluation(dict.fromkeys(BP4D, 0.99), data_set="bp4d", folds=folds)
+        table = only(make_tables([("mine", run)]), "Table 1 (left)")
+        assert {row.cells[-1].best for row in table.rows} == {folds == 3}
 
 
 def test_an_average_over_other_classes_does_not_compete() -> None:
