@@ -11,7 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from fastcaps.training.console import one_line_errors, parse_numbers, table_console
+from fastcaps.training.console import (
+    one_line_errors,
+    parse_numbers,
+    progress_bar,
+    table_console,
+)
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.detectors import Device
 
@@ -167,6 +172,55 @@ def compare(
         if out is not None:
             write_comparison(out, compared)
             typer.echo(f"comparison.md, .html, .tex and .json are in {out}")
+
+
+@run_app.command()
+def analyze(
+    run: Run,
+    data: Annotated[Path, typer.Argument(help="The data set that it was trained on.")],
+    fold: Annotated[int, typer.Option(help="Which fold, from 1.")] = 1,
+    baseline: Annotated[
+        Path | None, typer.Option(help="A run without capsules on the same folds.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report.  [RUN/fold-N/analysis]")
+    ] = None,
+    ascent: Annotated[
+        list[str] | None,
+        typer.Option(help="Of gradient ascent, as steps=200 or blur=[1,0.3]; may be repeated."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Of subjects, for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
+    device: OnDevice = "auto",
+) -> None:
+    """Look inside a trained network: figures, claims as numbers, and a page to play with."""
+    with one_line_errors():
+        import torch
+
+        from fastcaps.training.analysis.analyze import analyze as make_report
+        from fastcaps.training.analysis.ascent import parse_ascent
+        from fastcaps.training.analysis.context import Context
+        from fastcaps.training.analysis.opened_fold import open_fold
+        from fastcaps.training.analysis.report import REPORT
+        from fastcaps.training.faces.detectors import choose_device
+        from fastcaps.training.prepared import open_prepared
+        from fastcaps.training.run_files import fold_folder
+
+        settings = parse_ascent(ascent or [], seed)
+        prepared, place = open_prepared(data), torch.device(choose_device(device))
+        context = Context(
+            open_fold(run, prepared, fold, place),
+            None if baseline is None else open_fold(baseline, prepared, fold, place),
+            settings,
+            resamples,
+            seed,
+        )
+        out = out or fold_folder(run, fold) / "analysis"
+        sections = make_report(context, out, progress=progress_bar)
+        for title, section in sections.items():
+            for reason in section.missing:
+                typer.echo(f"{title}: {reason}")
+        typer.echo(f"the report is {out / REPORT}")
 
 
 @run_app.command()

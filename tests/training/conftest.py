@@ -11,6 +11,8 @@ import pytest
 PACKAGES = (
     "av",
     "cv2",
+    "jinja2",
+    "matplotlib",
     "pandas",
     "pyarrow",
     "pytorch_lightning",

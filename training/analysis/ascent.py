@@ -7,8 +7,9 @@ random shifts between the steps, ascent ends in noise of high frequency.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import get_type_hints
 
 import torch
 from torch import Tensor
@@ -18,8 +19,11 @@ from fastcaps.losses import capsule_lengths
 from fastcaps.training.analysis.places import Place
 from fastcaps.training.analysis.units import UnitMap
 from fastcaps.training.errors import InputError
+from fastcaps.training.presets import parse_changes
+from fastcaps.training.presets.yaml_files import parse_yaml
+from fastcaps.training.typed_values import check_known, converted
 
-__all__ = ["Ascent", "AscentSettings", "ascend"]
+__all__ = ["Ascent", "AscentSettings", "ascend", "parse_ascent"]
 
 LARGEST_STEPS = 100_000
 
@@ -63,6 +67,21 @@ class AscentSettings:
                 raise InputError(f"{name}: expected a positive number, got {number}")
 
 
+def parse_ascent(texts: Iterable[str], seed: int = 0) -> AscentSettings:
+    """The settings in texts like ``steps=200``; what they lack is as usual.
+
+    Raises:
+        InputError: a text is something else, comes twice, or a value is out of range.
+    """
+    kinds = get_type_hints(AscentSettings)
+    found = parse_changes(texts, "ascent")
+    check_known(found, kinds, "ascent.")
+    values = {
+        name: converted(name, parse_yaml(name, text), kinds[name]) for name, text in found.items()
+    }
+    return AscentSettings(**{"seed": seed, **values})
+
+
 @dataclass(frozen=True)
 class Ascent:
     """What became of B images.
@@ -85,7 +104,7 @@ def ascend(
     unit: int,
     place: Place,
     settings: AscentSettings | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Ascent:
     """Change images so that a unit becomes more active at one place.
 
@@ -97,7 +116,7 @@ def ascend(
         images: [B, C, side, side] in 0 .. 1.
         unit, place: whose activation is increased.
         settings: how; None for the usual ones.
-        progress: called with 1 after each step.
+        progress: is told after each step how many are done, and how many there are.
 
     Raises:
         InputError: there is no such unit or place, or an activation or its gradient is not
@@ -119,7 +138,7 @@ def ascend(
         # The change only: the rest of the face stays as sharp as it was.
         changed = (images + _blurred(change, step, settings)).clamp(0, 1)
         if progress is not None:
-            progress(1)
+            progress(step + 1, settings.steps)
     with torch.no_grad():
         after = units.at(changed, unit, place)
     lengths.append(capsule_lengths(after[:, None])[:, 0])

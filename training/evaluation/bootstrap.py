@@ -16,7 +16,16 @@ from fastcaps.training.evaluation.measures import defined, undefined
 from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.evaluation.tallies import Tallies, measures_of
 
-__all__ = ["CONFIDENCE", "Interval", "Intervals", "average_differences", "check", "intervals"]
+__all__ = [
+    "CONFIDENCE",
+    "Interval",
+    "Intervals",
+    "average_differences",
+    "check",
+    "draws",
+    "interval_of",
+    "intervals",
+]
 
 CONFIDENCE = 0.95
 
@@ -57,8 +66,8 @@ def intervals(tallies: Tallies, resamples: int, seed: int) -> dict[str, Interval
     resampled = _resampled([tallies], resamples, seed)[0]
     return {
         name: Intervals(
-            tuple(_interval(values[:, place], subjects) for place in range(values.shape[1])),
-            _interval(values.mean(axis=1), subjects),
+            tuple(interval_of(values[:, place], subjects) for place in range(values.shape[1])),
+            interval_of(values.mean(axis=1), subjects),
         )
         for name, values in resampled.items()
     }
@@ -100,7 +109,7 @@ def average_differences(
             classes = np.array(first.classes)[np.isnan(difference)]
             differences[name] = undefined(f"{', '.join(classes)} undefined in one model or both")
             continue
-        low, high = _interval((resampled[0][name] - resampled[1][name]).mean(axis=1), subjects)
+        low, high = interval_of((resampled[0][name] - resampled[1][name]).mean(axis=1), subjects)
         differences[name] = {**defined(float(difference.mean())), "low": low, "high": high}
     return differences
 
@@ -116,21 +125,7 @@ def check(resamples: int, seed: int) -> None:
             raise InputError(f"{name}: expected at least {least}, got {value}")
 
 
-def _resampled(
-    models: Sequence[Tallies], resamples: int, seed: int
-) -> list[dict[str, NDArray[np.float64]]]:
-    """The measures of each model, see :func:`measures_of`, on the same resamples."""
-    found = [
-        [measures_of(tallies, choices) for tallies in models]
-        for choices in _choices(len(models[0].subjects), resamples, seed)
-    ]
-    return [
-        {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-        for blocks in zip(*found, strict=True)
-    ]
-
-
-def _choices(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def draws(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """How often each subject is drawn, int64 [R, S], each row with sum S; in blocks of rows."""
     check(resamples, seed)
     chances = np.full(subjects, 1 / subjects)
@@ -140,7 +135,7 @@ def _choices(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.in
         yield random.multinomial(subjects, chances, size=size)
 
 
-def _interval(values: NDArray[np.float64], subjects: int) -> Interval:
+def interval_of(values: NDArray[np.float64], subjects: int) -> Interval:
     """Of the resamples [R] with a value; see :func:`intervals`."""
     kept = values[~np.isnan(values)]
     if subjects == 1 or len(kept) < (1 - MOST_UNDEFINED) * len(values):
@@ -148,3 +143,17 @@ def _interval(values: NDArray[np.float64], subjects: int) -> Interval:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _resampled(
+    models: Sequence[Tallies], resamples: int, seed: int
+) -> list[dict[str, NDArray[np.float64]]]:
+    """The measures of each model, see :func:`measures_of`, on the same resamples."""
+    found = [
+        [measures_of(tallies, choices) for tallies in models]
+        for choices in draws(len(models[0].subjects), resamples, seed)
+    ]
+    return [
+        {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        for blocks in zip(*found, strict=True)
+    ]

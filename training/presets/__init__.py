@@ -69,8 +69,12 @@ def load_preset(
     return RunSettings.from_dict(_changed(_changed(written, _overlay(protocol, wanted)), parsed))
 
 
-def parse_changes(texts: Iterable[str]) -> dict[str, str]:
+def parse_changes(texts: Iterable[str], option: str = "set") -> dict[str, str]:
     """The changes for :func:`load_preset` in texts like ``lr=3e-4``.
+
+    Args:
+        texts: a change each.
+        option: what errors call them.
 
     Raises:
         InputError: a text is something else, or a key comes twice.
@@ -79,9 +83,9 @@ def parse_changes(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise InputError(f"set: expected KEY=VALUE, as lr=3e-4, got {text!r}")
+            raise InputError(f"{option}: expected KEY=VALUE, got {text!r}")
         if key in changes:
-            raise InputError(f"set: expected each key once, got {key} again")
+            raise InputError(f"{option}: expected each key once, got {key} again")
         changes[key] = value
     return changes
 

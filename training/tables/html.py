@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from fastcaps.training.tables.model import Cell, Heading, Table
 
-__all__ = ["to_html"]
+__all__ = ["page_style", "table_section", "to_html"]
 
 
 def to_html(tables: Sequence[Table], title: str) -> str:
@@ -18,8 +18,9 @@ def to_html(tables: Sequence[Table], title: str) -> str:
         tables: in order.
         title: of the page.
     """
-    style = files(__package__).joinpath("page.css").read_text("utf-8")
-    sections = (_section(table, f"table{number}") for number, table in enumerate(tables, start=1))
+    sections = (
+        table_section(table, f"table{number}") for number, table in enumerate(tables, start=1)
+    )
     return _lines(
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -28,7 +29,7 @@ def to_html(tables: Sequence[Table], title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         f"<title>{escape(title)}</title>",
-        f"<style>\n{style}</style>",
+        f"<style>\n{page_style()}</style>",
         "</head>",
         "<body>",
         f"<h1>{escape(title)}</h1>",
@@ -38,7 +39,19 @@ def to_html(tables: Sequence[Table], title: str) -> str:
     )
 
 
-def _section(table: Table, name: str) -> str:
+def page_style() -> str:
+    """CSS of a page with tables."""
+    return files(__package__).joinpath("page.css").read_text("utf-8")
+
+
+def table_section(table: Table, name: str, level: int = 2) -> str:
+    """A table with its title and notes, as part of a page.
+
+    Args:
+        table: the table.
+        name: what the ids in it begin with; another one for each table of a page.
+        level: of the heading, 1 .. 6.
+    """
     heads = "".join(_heading(heading, "col", name) for heading in table.columns)
     notes = (
         f'<li id="{name}-note{number}">{escape(note)}</li>'
@@ -46,7 +59,7 @@ def _section(table: Table, name: str) -> str:
     )
     return _lines(
         "<section>",
-        f'<h2 id="{name}">{escape(table.title)}</h2>',
+        f'<h{level} id="{name}">{escape(table.title)}</h{level}>',
         f'<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">',
         "<table>",
         f'<thead><tr><th scope="col">{escape(table.corner)}</th>{heads}</tr></thead>',

@@ -136,9 +136,9 @@ def test_what_is_not_finite_is_told(activation: Callable[[Tensor], Tensor]) -> N
 
 
 def test_progress_is_told() -> None:
-    seen: list[int] = []
-    ascend(UNITS, pictures(1), 0, (0, 0), PLAIN, seen.append)
-    assert seen == [1] * PLAIN.steps
+    seen: list[tuple[int, int]] = []
+    ascend(UNITS, pictures(1), 0, (0, 0), PLAIN, lambda *told: seen.append(told))
+    assert seen == [(done, PLAIN.steps) for done in range(1, PLAIN.steps + 1)]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from fastcaps.training.errors import InputError
-from fastcaps.training.evaluation import bootstrap
-from fastcaps.training.evaluation.bootstrap import average_differences, intervals
+from fastcaps.training.evaluation.bootstrap import (
+    average_differences,
+    interval_of,
+    intervals,
+)
 from fastcaps.training.evaluation.decisions import Decisions, decide
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.report import MEASURES
@@ -133,9 +136,9 @@ def test_a_tenth_of_the_resamples_may_be_left_out() -> None:
     values = np.arange(100.0)
     values[:10] = np.nan
     wanted = tuple(np.percentile(np.arange(10, 100), [2.5, 97.5]))
-    assert bootstrap._interval(values, 5) == pytest.approx(wanted)
+    assert interval_of(values, 5) == pytest.approx(wanted)
     values[10] = np.nan
-    assert bootstrap._interval(values, 5) == (None, None)
+    assert interval_of(values, 5) == (None, None)
 
 
 def test_a_class_without_threshold_has_no_interval() -> None:

@@ -1,0 +1,53 @@
+"""Opened folds of networks with random weights, and frames that show action units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastcaps.training.analysis.claims.facial_parts import PartFrames, part_frames
+from fastcaps.training.analysis.opened_fold import OpenedFold
+from fastcaps.training.networks import make_network
+from fastcaps.training.networks.network import NetworkOptions
+from fastcaps.training.prepared import Prepared
+from fastcaps.training.run_settings import RunSettings
+from tests.training.au_runs import SETTINGS
+from tests.training.evaluation.made import random_predictions
+
+__all__ = ["PicturesFold", "co_occurring", "opened"]
+
+
+class PicturesFold(OpenedFold):
+    """A fold of random pictures, which are in no file."""
+
+    def images(self, places: np.ndarray) -> Tensor:
+        """See :meth:`OpenedFold.images`."""
+        options = self.network.options
+        shape = (len(self.tested), options.channels, options.side, options.side)
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))[places]
+
+
+def opened(prepared: Prepared, name: str, side: int, frames: int, channels: int = 1) -> OpenedFold:
+    """A network of three classes with random weights, and its frames."""
+    torch.manual_seed(0)
+    network = make_network(name, NetworkOptions(3, side, channels)).eval()
+    settings = RunSettings.from_dict({**SETTINGS, "network": name})
+    tested = random_predictions(0, ["S1"], frames)
+    return PicturesFold(Path("run"), 1, settings, network, prepared, tested, np.arange(frames))
+
+
+def co_occurring(
+    people: int = 12, frames: int = 60, part: str = "mouth", seed: int = 0
+) -> PartFrames:
+    """Frames of people who show action units of a part together, as faces do.
+
+    The first two come together more often than not; all are shown by everyone.
+    """
+    random = np.random.default_rng(seed)
+    shown = random.random((people * frames, 4)) < 0.45
+    shown[:, 1] = np.where(random.random(len(shown)) < 0.6, shown[:, 0], shown[:, 1])
+    names = np.repeat([f"S{number:02d}" for number in range(people)], frames)
+    return part_frames(part, (10, 12, 15, 17), shown.astype(np.int8), names)

@@ -1,0 +1,65 @@
+"""Numbers and their intervals against a bootstrap that repeats rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastcaps.training.analysis.claims.measuring import against_first, measured, numbered
+from fastcaps.training.errors import InputError
+
+
+def subject_means(chosen: np.ndarray) -> np.ndarray:
+    """Two means over subjects, and one that is never defined."""
+    values = np.array([[1.0, 5.0], [2.0, 0.0], [4.0, -1.0], [8.0, 3.0], [9.0, 3.0]])
+    means = chosen @ values / chosen.sum(axis=1, keepdims=True)
+    return np.concatenate([means, np.full((len(chosen), 1), np.nan)], axis=1)
+
+
+def test_intervals_are_quantiles_over_the_same_draws() -> None:
+    found = measured(subject_means, 5, ["a", "b", "why"], resamples=300, seed=4)
+    draws = np.random.default_rng(4).multinomial(5, [0.2] * 5, size=300)
+    resampled = subject_means(draws)
+    for place, value in enumerate((4.8, 2.0)):
+        wanted = np.percentile(resampled[:, place], [2.5, 97.5])
+        assert found[place]["value"] == pytest.approx(value)
+        np.testing.assert_allclose((found[place]["low"], found[place]["high"]), wanted)
+    assert found[2] == {"value": None, "low": None, "high": None, "undefined": "why"}
+
+
+def test_intervals_can_be_freed_of_what_resamples_are_off() -> None:
+    def square(chosen: np.ndarray) -> np.ndarray:
+        return subject_means(chosen)[:, :1] ** 2
+
+    plain, moved = (
+        measured(square, 5, ["-"], resamples=500, seed=1, recentred=recentred)[0]
+        for recentred in (False, True)
+    )
+    draws = np.random.default_rng(1).multinomial(5, [0.2] * 5, size=500)
+    bias = square(draws).mean() - 4.8**2
+    assert bias > 0.5
+    assert plain["value"] == moved["value"] == pytest.approx(4.8**2)
+    assert plain["low"] - moved["low"] == pytest.approx(bias)
+    assert plain["high"] - moved["high"] == pytest.approx(bias)
+
+
+def test_one_subject_has_no_interval() -> None:
+    found = measured(lambda chosen: chosen * 3.0, 1, ["-"], resamples=10)
+    assert found == [{"value": 3.0, "low": None, "high": None, "undefined": None}]
+
+
+def test_numbers_out_of_range() -> None:
+    with pytest.raises(InputError, match="resamples: expected at least 1"):
+        measured(subject_means, 5, ["-"] * 3, resamples=0)
+    with pytest.raises(InputError, match="seed: expected at least 0"):
+        measured(subject_means, 5, ["-"] * 3, seed=-1)
+
+
+def test_differences_are_from_the_first() -> None:
+    np.testing.assert_array_equal(against_first(np.array([[5.0, 3.0, 7.0]])), [[5, 3, 7, 2, -2]])
+    np.testing.assert_array_equal(against_first(np.array([[5.0]])), [[5]])
+
+
+def test_names_become_numbers() -> None:
+    count, numbers = numbered(np.array(["b", "a", "b", "c"], dtype=object))
+    assert (count, numbers.tolist()) == (3, [1, 0, 1, 2])

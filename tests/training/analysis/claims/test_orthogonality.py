@@ -1,0 +1,156 @@
+"""Cosines of pairs of images against pairs one by one, and planted directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastcaps.training.analysis.claims.orthogonality import orthogonality_claim
+from fastcaps.training.errors import InputError
+
+OTHER_CLASS = "same person, different class"
+OTHER_PERSON = "different person, same class"
+BOTH = "different person, different class"
+
+
+def images(people: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects and classes, one image of each."""
+    subjects = np.repeat([f"S{number}" for number in range(people)], classes)
+    return subjects, np.tile(np.arange(classes), people)
+
+
+def kind_of(one: int, other: int, subjects: np.ndarray, classes: np.ndarray) -> str | None:
+    same_person, same_class = subjects[one] == subjects[other], classes[one] == classes[other]
+    if same_person:
+        return None if same_class else OTHER_CLASS
+    return OTHER_PERSON if same_class else BOTH
+
+
+def by_hand(
+    vectors: np.ndarray, subjects: np.ndarray, classes: np.ndarray, times: dict[str, int]
+) -> dict[str, float]:
+    """Mean absolute cosines where each person counts several times."""
+    sums = {OTHER_CLASS: 0.0, OTHER_PERSON: 0.0, BOTH: 0.0}
+    counts = dict.fromkeys(sums, 0)
+    for one in range(len(vectors)):
+        for other in range(one):
+            kind = kind_of(one, other, subjects, classes)
+            if kind is None:
+                continue
+            weight = times[subjects[one]]
+            if kind != OTHER_CLASS:
+                weight *= times[subjects[other]]
+            product = abs(vectors[one] @ vectors[other])
+            sums[kind] += (
+                weight * product / np.linalg.norm(vectors[one]) / np.linalg.norm(vectors[other])
+            )
+            counts[kind] += weight
+    return {kind: sums[kind] / counts[kind] for kind in sums}
+
+
+def test_values_and_intervals_are_those_of_pairs_one_by_one() -> None:
+    random = np.random.default_rng(0)
+    subjects, classes = images()
+    before, after = random.normal(size=(2, 15, 4))
+    found = orthogonality_claim(
+        before.astype(np.float32),
+        after.astype(np.float32),
+        subjects,
+        classes,
+        np.arange(15),
+        resamples=40,
+        seed=2,
+    )
+    names = sorted(set(subjects.tolist()))
+    draws = np.random.default_rng(2).multinomial(5, [0.2] * 5, size=40)
+    # A person drawn five times leaves no pair of different people; it does not come up here.
+    assert draws.max() < 5
+    values = []
+    for drawn in [np.ones(5, int), *draws]:
+        times = dict(zip(names, drawn.tolist(), strict=True))
+        both = [by_hand(vectors, subjects, classes, times) for vectors in (before, after)]
+        values.append([[both[0][k], both[1][k], both[1][k] - both[0][k]] for k in both[0]])
+    for place, (kind, each) in enumerate(found.kinds.items()):
+        for which, measure in enumerate((each.before, each.after, each.change)):
+            column = np.array(values)[:, place, which]
+            assert measure["value"] == pytest.approx(column[0], rel=1e-5), kind
+            wanted = np.percentile(column[1:], [2.5, 97.5])
+            np.testing.assert_allclose((measure["low"], measure["high"]), wanted, rtol=1e-5)
+    assert [each.pairs for each in found.kinds.values()] == [15, 30, 60]
+    assert (found.images, found.off, found.subjects) == (15, 0, 5)
+
+
+def test_deformations_that_part() -> None:
+    """Before, all directions are alike; after, each class has one of its own."""
+    random = np.random.default_rng(0)
+    subjects, classes = images(people=8)
+    noise = 0.05 * random.normal(size=(2, 24, 6))
+    before = np.ones(6) + noise[0]
+    after = np.eye(6)[classes] * ([[1], [-1]] * 12) + noise[1]
+    found = orthogonality_claim(before, after, subjects, classes, np.arange(24), resamples=200)
+    for kind in (OTHER_CLASS, BOTH):
+        assert found.kinds[kind].before["value"] > 0.95
+        assert found.kinds[kind].after["value"] < 0.2
+        assert found.kinds[kind].change["high"] < -0.7
+    same = found.kinds[OTHER_PERSON]
+    assert abs(same.change["value"]) < 0.05
+
+
+def test_images_for_which_the_unit_is_off_do_not_count() -> None:
+    random = np.random.default_rng(0)
+    subjects, classes = images()
+    before, after = random.normal(size=(2, 15, 3))
+    before[4] = 0
+    after[[0, 4]] = 0
+    found = orthogonality_claim(before, after, subjects, classes, np.arange(15), resamples=9)
+    kept = np.delete(np.arange(15), [0, 4])
+    alone = orthogonality_claim(
+        before[kept], after[kept], subjects[kept], classes[kept], kept, resamples=9
+    )
+    assert (found.images, found.off) == (13, 2)
+    assert found.kinds == alone.kinds
+
+
+def test_an_image_that_stands_for_two_classes_is_no_pair() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 3))
+    subjects = np.array(["a", "a", "a", "b"])
+    found = orthogonality_claim(
+        vectors, vectors, subjects, np.array([0, 1, 2, 0]), np.array([7, 7, 8, 9]), resamples=9
+    )
+    assert found.kinds[OTHER_CLASS].pairs == 2
+    cosine = found.kinds[OTHER_CLASS].before["value"]
+    assert cosine < 0.99
+
+
+def test_pairs_that_there_are_not() -> None:
+    vectors = np.random.default_rng(0).normal(size=(3, 2))
+    found = orthogonality_claim(
+        vectors, vectors, np.full(3, "a"), np.arange(3), np.arange(3), resamples=9
+    )
+    own = found.kinds[OTHER_CLASS].change
+    assert (own["value"], own["low"], own["high"]) == (0.0, None, None)
+    for kind in (OTHER_PERSON, BOTH):
+        assert found.kinds[kind].pairs == 0
+        assert found.kinds[kind].change["undefined"] == f"no two images: {kind}"
+    off = orthogonality_claim(
+        0 * vectors, vectors, np.full(3, "a"), np.arange(3), np.arange(3), resamples=9
+    )
+    assert (off.images, off.off, off.subjects) == (0, 3, 0)
+    assert off.kinds[OTHER_CLASS].before["undefined"]
+
+
+def test_a_number_has_no_direction() -> None:
+    subjects, classes = images()
+    before, after = np.random.default_rng(0).random((2, 15, 1))
+    found = orthogonality_claim(before, after, subjects, classes, np.arange(15), resamples=9)
+    for each in found.kinds.values():
+        assert each.before["value"] == pytest.approx(1)
+        assert each.change["value"] == pytest.approx(0)
+
+
+def test_shapes_that_do_not_fit() -> None:
+    subjects, classes = images()
+    with pytest.raises(InputError, match="after: expected vectors of 15 images as before"):
+        orthogonality_claim(np.ones((15, 2)), np.ones((15, 3)), subjects, classes, np.arange(15))
+    with pytest.raises(InputError, match=r"got \[14, 2\] and \[14, 2\]"):
+        orthogonality_claim(np.ones((14, 2)), np.ones((14, 2)), subjects, classes, np.arange(15))

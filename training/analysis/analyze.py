@@ -1,0 +1,87 @@
+"""All parts of an analysis, one after another, and the report that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from fastcaps.training.analysis.context import Context, Progress
+from fastcaps.training.analysis.parts.ascent import ascent
+from fastcaps.training.analysis.parts.attributes import attributes
+from fastcaps.training.analysis.parts.coupling import coupling
+from fastcaps.training.analysis.parts.deformations import deformations
+from fastcaps.training.analysis.parts.direction import direction
+from fastcaps.training.analysis.parts.intensity import intensity
+from fastcaps.training.analysis.parts.magnitude import magnitude
+from fastcaps.training.analysis.parts.sliders import sliders
+from fastcaps.training.analysis.report import write_report
+from fastcaps.training.analysis.section import Section
+from fastcaps.training.errors import InputError
+
+__all__ = ["PARTS", "analyze"]
+
+Part = Callable[[Context, Progress], Section]
+
+PARTS: Mapping[str, Part] = {
+    "Try it": sliders,
+    "Magnitude": magnitude,
+    "Direction": direction,
+    "Activation maximisation": ascent,
+    "Coupling coefficients": coupling,
+    "Length and intensity": intensity,
+    "What directions tell": attributes,
+    "Deformations of one unit": deformations,
+}
+"""By their titles, in the order of the report."""
+
+
+def analyze(
+    context: Context,
+    out: Path,
+    *,
+    progress: Callable[[str], AbstractContextManager[Progress]],
+) -> dict[str, Section]:
+    """Look into a trained fold, and write the report.
+
+    A part that cannot be made says so in the report; the others are made all the same.
+
+    Args:
+        context: what is looked into.
+        out: folder of the report, made if it is missing.
+        progress: gives what is told how far a part is, by the part's title.
+
+    Raises:
+        InputError: the report cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        sections = {}
+        for title, part in PARTS.items():
+            with progress(title) as told:
+                sections[title] = _section(context, part, told)
+        write_report(out, f"Looking inside {context.fold.name}", _about(context), sections)
+    except OSError as error:
+        raise InputError(f"out: {out} cannot be written: {error.strerror or error}") from error
+    return sections
+
+
+def _section(context: Context, part: Part, progress: Progress) -> Section:
+    try:
+        return part(context, progress)
+    except InputError as error:
+        return Section(missing=(str(error),))
+
+
+def _about(context: Context) -> tuple[str, ...]:
+    fold = context.fold
+    tested = fold.tested
+    people = len(set(tested.subjects.tolist()))
+    about = (
+        f"{fold.settings.network}, fold {fold.number} of {fold.run.resolve().name}, with "
+        f"{len(tested):,} test frames of {people:,} {'person' if people == 1 else 'people'} that "
+        f"it was not trained on, and the classes {', '.join(tested.classes)}."
+    )
+    if context.baseline is None:
+        return (about,)
+    return about, f"Beside it {context.baseline.name}, trained and tested on the same people."

@@ -1,0 +1,69 @@
+"""Numbers with confidence intervals, of whatever can be computed for any choice of subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcaps.training.evaluation.bootstrap import draws, interval_of
+from fastcaps.training.evaluation.measures import defined, undefined
+from fastcaps.training.evaluation.report import Measure
+
+__all__ = ["Statistic", "against_first", "measured", "numbered"]
+
+Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""From how often each of S subjects is drawn, int64 [R, S], to K numbers, float64 [R, K]; NaN where
+one is undefined."""
+
+
+def measured(
+    statistic: Statistic,
+    subjects: int,
+    reasons: Sequence[str],
+    resamples: int = 1000,
+    seed: int = 0,
+    *,
+    recentred: bool = False,
+) -> list[Measure]:
+    """K numbers of all subjects and their intervals.
+
+    All numbers are of the same resamples, so that differences among them are paired.
+
+    Args:
+        statistic: gives the numbers.
+        subjects: S, at least 1.
+        reasons: why a number is undefined, if it is; K texts.
+        resamples: how many.
+        seed: of the choice of subjects.
+        recentred: whether intervals are shifted by what resamples lie off a number on average,
+            which is the bootstrap's estimate of bias (Efron and Tibshirani, 1993, chapter 10).
+
+    Raises:
+        InputError: ``resamples`` or ``seed`` is out of range.
+    """
+    values = statistic(np.ones((1, subjects), dtype=np.int64))[0]
+    resampled = np.concatenate([statistic(chosen) for chosen in draws(subjects, resamples, seed)])
+    found = []
+    for value, column, reason in zip(values, resampled.T, reasons, strict=True):
+        if np.isnan(value):
+            found.append(undefined(reason))
+            continue
+        if recentred:
+            column = column + value - np.nanmean(column)
+        low, high = interval_of(column, subjects)
+        found.append({**defined(float(value)), "low": low, "high": high})
+    return found
+
+
+def against_first(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values [..., K], and how much larger the first is than each other one: [..., 2 K - 1]."""
+    return np.concatenate([values, values[..., :1] - values[..., 1:]], axis=-1)
+
+
+def numbered(names: NDArray[Any]) -> tuple[int, NDArray[np.int64]]:
+    """How many different names there are, and which of them each is, 0 .. S - 1, int64 [M]."""
+    different, numbers = np.unique(names.astype(str), return_inverse=True)
+    return len(different), numbers.astype(np.int64)

@@ -1,0 +1,150 @@
+"""Whether ascent makes the directions of a unit more orthogonal.
+
+Rashid and Lee, section 4.4: for two images of one person that show different things, "capsule
+activations become more orthogonal (closer to zero) when part deformations after gradient ascent are
+visually different from each other". So how near the cosine of the angle between what a unit gives
+for two images is to 0 is compared before and after, for three kinds of pairs. Only if directions of
+different deformations part, and those of the same one in different people do not, is it deformation
+that ascent makes plain.
+
+A convolution unit gives one number, of which the cosine is always 1 or -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcaps.training.analysis.claims.measuring import measured, numbered
+from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.measures import undefined
+from fastcaps.training.evaluation.report import Measure
+
+__all__ = ["Orthogonality", "OrthogonalityClaim", "orthogonality_claim"]
+
+Numbers = NDArray[np.float64]
+
+KINDS = (
+    "same person, different class",
+    "different person, same class",
+    "different person, different class",
+)
+
+
+@dataclass(frozen=True)
+class Orthogonality:
+    """Means over pairs of images of the absolute cosine, 0 .. 1.
+
+    Attributes:
+        pairs: how many.
+        before, after: ascent.
+        change: after less before; below 0 where directions become more orthogonal.
+    """
+
+    pairs: int
+    before: Measure
+    after: Measure
+    change: Measure
+
+
+@dataclass(frozen=True)
+class OrthogonalityClaim:
+    """Of one unit at one place.
+
+    Attributes:
+        images: how many are compared.
+        off: others, for which the unit gives 0 before or after ascent.
+        subjects: whose the images compared are.
+        kinds: "same person, different class", "different person, same class", and "different
+            person, different class".
+    """
+
+    images: int
+    off: int
+    subjects: int
+    kinds: Mapping[str, Orthogonality]
+
+
+def orthogonality_claim(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    subjects: NDArray[Any],
+    classes: NDArray[np.int64],
+    places: NDArray[np.int64],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> OrthogonalityClaim:
+    """Compare the directions of all pairs of different images.
+
+    Args:
+        before, after: what a unit gives for B images, [B, D].
+        subjects: whose they are, texts [B].
+        classes: that they stand for, int64 [B].
+        places: which frames they are, int64 [B]; one that stands for two classes is no pair.
+        resamples: of the subjects.
+        seed: of these.
+
+    Raises:
+        InputError: shapes do not fit, or a number is out of range.
+    """
+    images = len(subjects)
+    if before.shape != after.shape or len(before) != images:
+        raise InputError(
+            f"after: expected vectors of {images} images as before, [{images}, ...], got "
+            f"{list(before.shape)} and {list(after.shape)}"
+        )
+    vectors = [each.astype(np.float64) for each in (before, after)]
+    lengths = [np.linalg.norm(each, axis=1) for each in vectors]
+    on = (lengths[0] > 0) & (lengths[1] > 0)
+    directions = [
+        each[on] / length[on, None] for each, length in zip(vectors, lengths, strict=True)
+    ]
+    cosines = [np.abs(each @ each.T) for each in directions]
+    people, owner = numbered(subjects[on])
+    same_class = np.equal.outer(classes[on], classes[on])
+    same_person = np.equal.outer(owner, owner)
+    different = np.triu(np.not_equal.outer(places[on], places[on]))
+    kinds = (same_person & ~same_class, ~same_person & same_class, ~same_person & ~same_class)
+    return OrthogonalityClaim(
+        images=int(on.sum()),
+        off=int((~on).sum()),
+        subjects=people,
+        kinds={
+            kind: _of_kind(kind, pairs & different, cosines, owner, resamples, seed)
+            for kind, pairs in zip(KINDS, kinds, strict=True)
+        },
+    )
+
+
+def _of_kind(
+    kind: str,
+    pairs: NDArray[np.bool_],
+    cosines: Sequence[Numbers],
+    owner: NDArray[np.int64],
+    resamples: int,
+    seed: int,
+) -> Orthogonality:
+    """Of pairs of images, bool [B, B]."""
+    count = int(pairs.sum())
+    if not count:
+        return Orthogonality(0, *[undefined(f"no two images: {kind}")] * 3)
+    is_owner = (owner == np.arange(owner.max() + 1)[:, None]).astype(np.float64)
+    by_people = [is_owner @ (pairs * each) @ is_owner.T for each in (*cosines, np.ones(1))]
+
+    def statistic(chosen: NDArray[np.int64]) -> Numbers:
+        # A person who is drawn twice counts as two, but they are not different people.
+        totals = [
+            chosen @ np.diag(sums) + ((chosen @ (sums - np.diag(np.diag(sums)))) * chosen).sum(1)
+            for sums in by_people
+        ]
+        with np.errstate(invalid="ignore"):
+            before, after = totals[0] / totals[2], totals[1] / totals[2]
+        return np.stack([before, after, after - before], axis=1)
+
+    reasons = ["no pair"] * 3
+    return Orthogonality(count, *measured(statistic, len(is_owner), reasons, resamples, seed))

@@ -1,0 +1,141 @@
+"""Whether what a unit gives tells which of two action units a face shows.
+
+For each two action units of a part of the face, frames with the first but not the second are told
+from those with the second but not the first by linear discriminant analysis (Fisher, 1936) of the
+unit's own output: a vector for a capsule, a number for a convolution unit. Each person is told by
+what was learned from all others, since a direction that means something else in each face would
+serve no layer above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcaps.training.analysis.claims.facial_parts import PartFrames
+from fastcaps.training.analysis.claims.significance import (
+    LEAST_PEOPLE,
+    over_people,
+    p_values,
+    significant,
+    totals,
+)
+
+__all__ = ["Pair", "comparable_pairs", "shares_right", "told_apart"]
+
+Numbers = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Pair = tuple[int, int]
+
+SHRINKAGE = 1e-3
+"""Part of the mean variance that is added to each, so that covariances can be inverted."""
+
+
+def comparable_pairs(frames: PartFrames) -> tuple[Pair, ...]:
+    """Places of each two action units of which enough people show either without the other."""
+    pairs = combinations(range(len(frames.action_units)), 2)
+    return tuple(
+        pair
+        for pair in pairs
+        if all(len(np.unique(frames.owner[rows])) >= LEAST_PEOPLE for rows in _sides(frames, pair))
+    )
+
+
+def shares_right(frames: PartFrames, pair: Pair, vectors: NDArray[np.floating]) -> Numbers:
+    """Which part of each person's frames is told rightly.
+
+    Args:
+        frames: F of a part of the face.
+        pair: places of two action units.
+        vectors: what units give, [F, U, D].
+
+    Returns:
+        float64 [2, S, U]: of frames with the first action unit and of those with the second; NaN
+        for people without such frames. A unit that does not tell at all is half right.
+    """
+    sides = _sides(frames, pair)
+    taken = [vectors[rows].astype(np.float64) for rows in sides]
+    owners = [frames.owner[rows] for rows in sides]
+    moments = [
+        _moments_without_each(*side, frames.subjects) for side in zip(taken, owners, strict=True)
+    ]
+    (mean, covariance), (other_mean, other_covariance) = moments
+    pooled = (covariance + other_covariance) / 2
+    dimensions = pooled.shape[-1]
+    variance = np.trace(pooled, axis1=2, axis2=3)[:, :, None, None] / dimensions
+    pooled += np.where(variance > 0, SHRINKAGE * variance, 1.0) * np.eye(dimensions)
+    normal = np.linalg.solve(pooled, (mean - other_mean)[..., None])[..., 0]
+    middle = (mean + other_mean) / 2
+    shares = []
+    for vectors_of_side, owner, sign in zip(taken, owners, (1, -1), strict=True):
+        score = sign * ((vectors_of_side - middle[owner]) * normal[owner]).sum(axis=2)
+        right = (score > 0) + (score == 0) / 2
+        with np.errstate(invalid="ignore"):
+            shares.append(_sums(right, owner, frames.subjects) / _counts(owner, frames.subjects))
+    return np.stack(shares)
+
+
+def told_apart(
+    shares: Numbers, chosen: NDArray[np.int64], matters: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which pairs each unit tells apart beyond chance over people.
+
+    People count alike, however many frames they have.
+
+    Args:
+        shares: of P pairs, [P, 2, S, U], see :func:`shares_right`.
+        chosen: how often each person counts, int64 [R, S].
+        matters: which pairs are asked of which unit, bool [R, P, U].
+
+    Returns:
+        bool [R, P, U].
+    """
+    first, second = shares[:, 0], shares[:, 1]
+    (mean, variance, people), (other_mean, other_variance, other_people) = (
+        over_people(side, chosen) for side in (first, second)
+    )
+    # Of people who show both sides, one may do well where the other does badly.
+    both = np.where(np.isnan(first * second), np.nan, 1.0)
+    products = (
+        totals(first * second, chosen)
+        - other_mean * totals(first * both, chosen)
+        - mean * totals(second * both, chosen)
+        + mean * other_mean * totals(both, chosen)
+    )
+    fewest = np.minimum(people, other_people)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance = products / (people * other_people) * fewest / (fewest - 1)
+    of_accuracy = (variance + other_variance + 2 * covariance).clip(0) / 4
+    excess = (mean + other_mean) / 2 - 0.5
+    return significant(p_values(excess, of_accuracy, fewest), matters)
+
+
+def _sides(frames: PartFrames, pair: Pair) -> Sequence[Rows]:
+    first, second = frames.shown[:, pair[0]], frames.shown[:, pair[1]]
+    return np.flatnonzero(first & ~second), np.flatnonzero(second & ~first)
+
+
+def _moments_without_each(vectors: Numbers, owner: Rows, people: int) -> tuple[Numbers, Numbers]:
+    """Means [S, U, D] and covariances [S, U, D, D] of vectors [N, U, D], each without a person."""
+    counts = _counts(owner, people)
+    sums = _sums(vectors, owner, people)
+    products = _sums(vectors[..., :, None] * vectors[..., None, :], owner, people)
+    left = len(owner) - counts
+    mean = (sums.sum(axis=0) - sums) / left[..., None]
+    covariance = (products.sum(axis=0) - products) / left[..., None, None]
+    return mean, covariance - mean[..., :, None] * mean[..., None, :]
+
+
+def _counts(owner: Rows, people: int) -> Numbers:
+    """Frames of each person, [S, 1]."""
+    return np.bincount(owner, minlength=people)[:, None].astype(np.float64)
+
+
+def _sums(numbers: Numbers, owner: Rows, people: int) -> Numbers:
+    """Of numbers [N, ...] over each person's frames, [S, ...]."""
+    is_owner = (owner == np.arange(people)[:, None]).astype(np.float64)
+    flat = numbers.reshape(len(owner), -1)
+    return (is_owner @ flat).reshape(people, *numbers.shape[1:])

@@ -1,0 +1,102 @@
+"""What all parts of an analysis work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcaps.training.analysis.ascent import AscentSettings
+from fastcaps.training.analysis.claims.gathering import Activity, gather
+from fastcaps.training.analysis.claims.gathering import spread as even
+from fastcaps.training.analysis.opened_fold import OpenedFold
+from fastcaps.training.analysis.selection import Selected, select
+
+__all__ = ["MEASURED_REGIONS", "Context", "Progress", "places_of", "spread"]
+
+MEASURED_REGIONS = ("brows", "eyes", "mouth")
+"""Parts of the face that have several action units."""
+
+MOST_FRAMES = 2000
+"""That claims are measured on, spread evenly over the test frames."""
+
+Progress = Callable[[int, int], object]
+"""Is told how much of a part is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A trained fold, a baseline to compare it with, and how to look into them.
+
+    Attributes:
+        fold: the fold.
+        baseline: the same fold of a run without capsules, or None.
+        ascent: how images are changed.
+        resamples: of the subjects, for intervals.
+        seed: of what is drawn at random.
+    """
+
+    fold: OpenedFold
+    baseline: OpenedFold | None = None
+    ascent: AscentSettings = field(default_factory=AscentSettings)
+    resamples: int = 1000
+    seed: int = 0
+
+    @property
+    def baseline_name(self) -> str:
+        """What reports call the baseline; empty where there is none."""
+        return "" if self.baseline is None else self.baseline.name
+
+    @cached_property
+    def sample(self) -> NDArray[np.int64]:
+        """The places of the test frames that claims are measured on."""
+        return even(len(self.fold.rows), MOST_FRAMES)
+
+    @cached_property
+    def activity(self) -> Activity:
+        """What the network makes of :attr:`sample`."""
+        return gather(self.fold, self.sample, MEASURED_REGIONS)
+
+    @cached_property
+    def baseline_activity(self) -> Activity | None:
+        """What the baseline makes of :attr:`sample`; None where there is no baseline."""
+        return (
+            None if self.baseline is None else gather(self.baseline, self.sample, MEASURED_REGIONS)
+        )
+
+    @cached_property
+    def selected(self) -> tuple[Selected, ...]:
+        """Frames that are right in every class, see :func:`select`."""
+        return select(self.fold.tested)
+
+
+def places_of(selected: Sequence[Selected]) -> NDArray[np.int64]:
+    """The places of selected frames among the test frames."""
+    return np.array([one.place for one in selected], dtype=np.int64)
+
+
+def spread(selected: Sequence[Selected], count: int) -> tuple[Selected, ...]:
+    """Some of the selected frames, spread over classes and people.
+
+    Classes take turns; of each, the frame with the highest score comes first whose person has been
+    shown least. No frame comes twice.
+    """
+    left = sorted(selected, key=lambda one: -one.score)
+    shown: list[Selected] = []
+    while left and len(shown) < count:
+        for index in sorted({one.class_index for one in left}):
+            frames = {one.place for one in shown}
+            candidates = [
+                one for one in left if one.class_index == index and one.place not in frames
+            ]
+            left = [one for one in left if one.class_index != index or one in candidates]
+            if not candidates or len(shown) == count:
+                continue
+            people = [one.subject for one in shown]
+            best = min(candidates, key=lambda one: people.count(one.subject))
+            shown.append(best)
+            left.remove(best)
+    return tuple(shown)

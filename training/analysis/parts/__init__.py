@@ -1,0 +1,1 @@
+"""The parts of an analysis; each makes a section of the report."""

@@ -1,0 +1,60 @@
+"""Reconstructions with turned capsules: figure 3 of Rashid and Lee."""
+
+from __future__ import annotations
+
+from fastcaps.training.analysis.context import Context, Progress, places_of
+from fastcaps.training.analysis.figures import picture_grid, pixels
+from fastcaps.training.analysis.reconstructions import TURNS, dimension_effects, direction_sweep
+from fastcaps.training.analysis.section import Picture, Section
+from fastcaps.training.analysis.selection import Selected
+
+__all__ = ["direction"]
+
+IMAGES_PER_CLASS = 4
+"""Over which a dimension's effect is averaged; the first is shown."""
+
+
+def direction(context: Context, progress: Progress) -> Section:
+    """For each class a sheet with each dimension of its capsule varied, the most telling first.
+
+    Raises:
+        InputError: the network has no capsules, or no test image is right in every class.
+    """
+    by_class: dict[int, list[Selected]] = {}
+    for one in sorted(context.selected, key=lambda one: -one.score):
+        by_class.setdefault(one.class_index, []).append(one)
+    sheets = []
+    for done, (index, selected) in enumerate(sorted(by_class.items()), start=1):
+        sheets.append(_sheet(context, index, selected[:IMAGES_PER_CLASS]))
+        progress(done, len(by_class))
+    classes = context.fold.tested.classes
+    absent = [name for place, name in enumerate(classes) if place not in by_class]
+    return Section(
+        text=(
+            "Each row varies one of the dimensions of a class's capsule from "
+            f"{TURNS[0]} to {TURNS[-1]} and restores the capsule's length (Rashid and Lee, "
+            "figure 3). Rows are sorted by how much they change the picture; the number is the "
+            f"root mean square change of a pixel (0 to 1) over {IMAGES_PER_CLASS} images or fewer.",
+        ),
+        pictures=tuple(sheets),
+        missing=tuple(
+            f"{name}: no test image in which it is present is right in every class"
+            for name in absent
+        ),
+    )
+
+
+def _sheet(context: Context, class_index: int, selected: list[Selected]) -> Picture:
+    fold, places = context.fold, places_of(selected)
+    images = fold.images(places)
+    pictures = direction_sweep(fold.capsules, images, fold.labels(places), class_index)
+    effects = dimension_effects(pictures)
+    order = effects.argsort(descending=True).tolist()
+    rows = [list(map(pixels, pictures[0, dimension])) for dimension in order]
+    labels = [f"{dimension}: {effects[dimension]:.3f}" for dimension in order]
+    name = fold.tested.classes[class_index]
+    return Picture(
+        f"direction-{name}",
+        f"{name}: the dimensions of its capsule, in an image of {selected[0].subject}",
+        picture_grid(rows, labels, [f"{value:+.1f}" for value in TURNS], inches=0.7),
+    )

@@ -1,0 +1,43 @@
+"""What one part of an analysis tells: words, figures, tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastcaps.training.tables.model import Table
+
+__all__ = ["Picture", "Section"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes:
+        name: of its file, without ending.
+        caption: what it shows.
+        png: the file's content.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a part of the report holds.
+
+    Attributes:
+        text: paragraphs.
+        pictures: figures, in order.
+        tables: below them.
+        fragment: HTML of its own, below these; trusted.
+        missing: why there is nothing of it, or of some of it.
+    """
+
+    text: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+    fragment: str = ""
+    missing: tuple[str, ...] = ()
