@@ -271,6 +271,8 @@ def predict(
         from fastcaps.training.face_arrays import read_faces
         from fastcaps.training.predictor import Predictor
 
+        if not out.parent.is_dir():
+            raise InputError(f"out: there is no folder {out.parent}")
         predictor = Predictor.load(model, device)
         scores = predictor.predict(read_faces(faces).faces)
         table = pd.DataFrame(scores, columns=list(predictor.classes))

@@ -223,6 +223,7 @@ def test_training_that_cannot_be_is_refused_in_one_line(
         (["export", "{run}", "model.pt", "--fold", "3"], "fold: {run}/fold-3 was not trained"),
         (["export", "{run}", "{empty}/no/model.pt"], "model: {empty}/no/model.pt cannot be writ"),
         (["predict", "none.pt", "none.npz", "out.csv"], "model: there is no file none.pt"),
+        (["predict", "none.pt", "none.npz", "no/out.csv"], "out: there is no folder no"),
         (["faces", "none.npz", "out"], "faces: there is no file none.npz"),
         (["faces", "none.npz", "out", "--action-units", "a"], "faces: there is no file"),
     ],

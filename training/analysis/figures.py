@@ -15,8 +15,8 @@ from torch import Tensor
 __all__ = ["Pixels", "curves", "face_maps", "picture_grid", "pixels"]
 
 DPI = 100
-LABEL_INCHES = 1.4
-HEADING_INCHES = 0.25
+LABEL_INCHES = 1.6
+HEADING_INCHES = 0.35
 TEXT_INCHES = 0.18
 GAP = 0.04
 """Between pictures, as a part of their side."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.report import Evaluation
+from fastcaps.training.evaluation.runs import Sides
+from fastcaps.training.evaluation.types_in_json import check_type
 from fastcaps.training.folders import read_json
 from fastcaps.training.run_files import FOLD, fold_folder
 
@@ -65,16 +67,12 @@ def _described(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _sides(path: Path) -> dict[str, list[str]]:
-    fold = read_json(path)
-    sides = {name: fold.get(name) for name in ("train_subjects", "test_subjects")}
-    if not all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names)
-        for names in sides.values()
-    ):
-        raise InputError(
-            f"{path}: expected lists of subjects, {' and '.join(sides)}; train the fold again"
-        )
-    return {name: names for name, names in sides.items() if names is not None}
+    fold: Any = read_json(path)
+    try:
+        check_type(fold, Sides, f"{path}")
+    except InputError as error:
+        raise InputError(f"{error}; train the fold again") from error
+    return {name: fold[name] for name in Sides.__annotations__}
 
 
 def _shape(described: Mapping[str, Any]) -> list[Any]:

@@ -29,7 +29,7 @@ from fastcaps.training.run_files import (
     fold_folder,
 )
 
-__all__ = ["Run", "TrainedFold", "read_predicted_run"]
+__all__ = ["Run", "Sides", "TrainedFold", "read_predicted_run"]
 
 
 class Cost(TypedDict):
@@ -49,7 +49,9 @@ class _RunSettings(TypedDict):
     data: dict[str, Any]
 
 
-class _Sides(TypedDict):
+class Sides(TypedDict):
+    """The content of ``fold.json``."""
+
     train_subjects: list[str]
     test_subjects: list[str]
 
@@ -148,7 +150,7 @@ def _read_fold(run: Path, number: int) -> TrainedFold:
     result: Any = read_json(folder / RESULT)
     check_type(result, Cost, f"{folder / RESULT}")
     sides = read_json(folder / FOLD)
-    check_type(sides, _Sides, f"{folder / FOLD}")
+    check_type(sides, Sides, f"{folder / FOLD}")
     try:
         fold = Fold(tuple(sides["train_subjects"]), tuple(sides["test_subjects"]))
     except InputError as error:

@@ -69,7 +69,8 @@ def test_a_network_without_capsules_still_has_a_report(
     told = f"Magnitude: run: expected a network of capsules, got ConvNet in {baseline}"
     assert told in result.stdout.splitlines()
     page = (baseline / "fold-1" / "analysis" / "report.html").read_text()
-    assert page.count("expected a network of capsules") >= len(PARTS) - 1
+    # Scores are correlated with intensity whatever gives them; these faces have no intensities.
+    assert page.count("expected a network of capsules") == len(PARTS) - 1
 
 
 def test_parts_that_need_no_right_image_are_made_without_one(

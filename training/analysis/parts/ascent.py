@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
-import torch
+import numpy as np
 
-from fastcaps.training.action_units import column
-from fastcaps.training.analysis.ascent import Ascent, ascend
-from fastcaps.training.analysis.claims.facial_parts import PART_UNITS
+from fastcaps.training.analysis.claims.orthogonality import OrthogonalityClaim, orthogonality_claim
 from fastcaps.training.analysis.context import MEASURED_REGIONS, Context, Progress, places_of
-from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.directions import Pair, pairs
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
-from fastcaps.training.analysis.opened_fold import OpenedFold
-from fastcaps.training.analysis.places import Place, region_place
+from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell
+from fastcaps.training.analysis.region_ascent import RegionAscent, region_ascent, region_images
 from fastcaps.training.analysis.section import Picture, Section
-from fastcaps.training.analysis.selection import Selected
-from fastcaps.training.analysis.units import UnitMap, unit_map
 from fastcaps.training.errors import InputError
 from fastcaps.training.networks.network import CapsuleNetwork
+from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["ascent"]
 
-IMAGES = 8
-OF_ONE_PERSON = 5
+SHOWN = 8
+MEASURED = 24
+"""Images of a region; of a network without capsules, whose cosines tell nothing, those shown."""
+
 MORE, LESS, PLAIN = "#12702f", "#b3261e", "#63636a"
 
 TEXT = (
@@ -40,28 +38,37 @@ TEXT = (
 
 
 def ascent(context: Context, progress: Progress) -> Section:
-    """For each region the images before and after ascent on one unit, of both networks.
+    """For each region images before and after ascent on one unit, of both networks, and a table of
+    whether directions became more orthogonal.
 
     Raises:
         InputError: the network has no capsules, or no test image is right in every class.
     """
     _ = context.fold.capsules
     folds = [context.fold, *([context.baseline] if context.baseline else [])]
-    shown = {region: _images_for(context, region) for region in MEASURED_REGIONS}
+    images = {region: region_images(context, region, MEASURED) for region in MEASURED_REGIONS}
     missing = [
         f"{region}: no test image that shows an action unit of it is right in every class"
-        for region, selected in shown.items()
+        for region, selected in images.items()
         if not selected
     ]
-    work = [(r, selected, fold) for r, selected in shown.items() if selected for fold in folds]
-    pictures = []
-    for number, (region, selected, fold) in enumerate(work):
+    work = [(region, fold) for region, selected in images.items() if selected for fold in folds]
+    pictures, tables = [], []
+    for number, (region, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
+        has_capsules = isinstance(fold.network, CapsuleNetwork)
+        selected = images[region][: MEASURED if has_capsules else SHOWN]
         try:
-            pictures.append(_picture(context, fold, region, selected, told))
+            found = region_ascent(context, fold, region, selected, told)
         except InputError as error:
             missing.append(f"{fold.name}, {region}: {error}")
-    return Section(text=TEXT, pictures=tuple(pictures), missing=tuple(missing))
+            continue
+        pictures.append(_picture(found))
+        if has_capsules:
+            tables.append(_table(context, found))
+    return Section(
+        text=TEXT, pictures=tuple(pictures), tables=tuple(tables), missing=tuple(missing)
+    )
 
 
 def _tell(progress: Progress, number: int, count: int, done: int, total: int) -> None:
@@ -69,53 +76,13 @@ def _tell(progress: Progress, number: int, count: int, done: int, total: int) ->
     progress(number * total + done, count * total)
 
 
-def _images_for(context: Context, region: str) -> tuple[Selected, ...]:
-    """Several images of whoever shows most of the region's classes, then of other people."""
-    names = set(map(column, PART_UNITS[region]))
-    classes = context.fold.tested.classes
-    # Emotions are of the whole face.
-    fits = [
-        one
-        for one in sorted(context.selected, key=lambda one: -one.score)
-        if context.fold.tested.exclusive or classes[one.class_index] in names
-    ]
-    of_people: dict[str, dict[int, Selected]] = {}
-    frames: set[int] = set()
-    for one in fits:
-        if one.place not in frames:
-            of_people.setdefault(one.subject, {}).setdefault(one.class_index, one)
-            frames.add(one.place)
-    if not of_people:
-        return ()
-    first, *others = sorted(of_people, key=lambda subject: -len(of_people[subject]))
-    chosen = list(of_people[first].values())[:OF_ONE_PERSON]
-    for subject in others:
-        if len(chosen) == IMAGES:
-            break
-        times = [one.class_index for one in chosen]
-        chosen.append(
-            min(of_people[subject].values(), key=lambda one: times.count(one.class_index))
-        )
-    return tuple(chosen)
-
-
-def _picture(
-    context: Context,
-    fold: OpenedFold,
-    region: str,
-    selected: Sequence[Selected],
-    progress: Progress,
-) -> Picture:
-    units = unit_map(fold.network)
-    place = region_place(region, units.field, fold.network.options.side)
-    images = fold.images(places_of(selected))
-    unit = _unit(fold, units, place, images, selected)
-    found = ascend(units, images, unit, place, context.ascent, progress)
-    change = (found.images - images) / 2 + 0.5
+def _picture(found: RegionAscent) -> Picture:
+    fold, change = found.fold, (found.ascent.images - found.images) / 2 + 0.5
     rows: list[list[Pixels | None]] = [
-        list(map(pixels, pictures)) for pictures in (images, found.images, change)
+        list(map(pixels, pictures[:SHOWN]))
+        for pictures in (found.images, found.ascent.images, change)
     ]
-    lengths = [found.activations[:, at].tolist() for at in (0, -1)]
+    lengths = [found.ascent.activations[:SHOWN, at].tolist() for at in (0, -1)]
     labels = [
         f"{when}\n{min(values):.2f} to {max(values):.2f}"
         for when, values in zip(("before", "after"), lengths, strict=True)
@@ -124,40 +91,29 @@ def _picture(
     figure = picture_grid(
         rows,
         [*labels, "change"],
-        [f"{one.subject} {classes[one.class_index]}" for one in selected],
-        between=_cosines(selected, found),
+        [f"{one.subject}\n{classes[one.class_index]}" for one in found.selected[:SHOWN]],
+        between=_cosines(found),
         inches=1.1,
     )
-    network = "capsules" if isinstance(fold.network, CapsuleNetwork) else fold.settings.network
+    steps = found.ascent.activations.shape[1] - 1
     return Picture(
-        f"ascent-{network}-{region}".lower(),
-        f"{fold.name}: {units.name} {unit} at row {place[0]}, column {place[1]} ({region}), "
-        f"{context.ascent.steps} steps",
+        f"ascent-{_kind(found)}-{found.region}",
+        f"{fold.name}: {found.units.name} {found.unit} at row {found.place[0]}, column "
+        f"{found.place[1]} ({found.region}), {steps} steps",
         figure,
     )
 
 
-def _unit(
-    fold: OpenedFold,
-    units: UnitMap,
-    place: Place,
-    images: torch.Tensor,
-    selected: Sequence[Selected],
-) -> int:
-    """The unit that gives most to the classes shown, or is most active."""
-    row, across = place
-    if isinstance(fold.network, CapsuleNetwork):
-        given = coupling_maps(fold.network, images).contributions[..., row, across]
-        classes = torch.tensor([one.class_index for one in selected])
-        return int(given[torch.arange(len(images)), classes].mean(0).argmax())
-    with torch.no_grad():
-        return int(units.activations(images)[..., row, across].mean(0).argmax())
+def _kind(found: RegionAscent) -> str:
+    is_capsules = isinstance(found.fold.network, CapsuleNetwork)
+    return "capsules" if is_capsules else found.fold.settings.network.lower()
 
 
-def _cosines(selected: Sequence[Selected], found: Ascent) -> dict[int, list[tuple[str, str]]]:
+def _cosines(found: RegionAscent) -> dict[int, list[tuple[str, str]]]:
     """Between neighbours, of the first row and of the second."""
-    of_places = {(pair.first, pair.second): pair for pair in pairs(selected, found)}
-    neighbours = [of_places.get((place, place + 1)) for place in range(len(selected) - 1)]
+    of_places = {(pair.first, pair.second): pair for pair in pairs(found.selected, found.ascent)}
+    count = min(SHOWN, len(found.selected))
+    neighbours = [of_places.get((place, place + 1)) for place in range(count - 1)]
     return {
         0: [("", PLAIN) if pair is None else (f"{pair.before:.2f}", PLAIN) for pair in neighbours],
         1: [("", PLAIN) if pair is None else _after(pair) for pair in neighbours],
@@ -166,3 +122,38 @@ def _cosines(selected: Sequence[Selected], found: Ascent) -> dict[int, list[tupl
 
 def _after(pair: Pair) -> tuple[str, str]:
     return f"{pair.after:.2f}", MORE if pair.more_orthogonal else LESS
+
+
+def _table(context: Context, found: RegionAscent) -> Table:
+    selected = found.selected
+    claim: OrthogonalityClaim = orthogonality_claim(
+        found.ascent.before.float().cpu().numpy(),
+        found.ascent.after.float().cpu().numpy(),
+        np.array([one.subject for one in selected], dtype=object),
+        np.array([one.class_index for one in selected], dtype=np.int64),
+        places_of(selected),
+        resamples=context.resamples,
+        seed=context.seed,
+    )
+    notes = Notes()
+    told = notes.numbers(["mean of the absolute cosine", CONFIDENCE_NOTE])
+    rows = [
+        Row(
+            Heading(kind),
+            (
+                Cell(f"{each.pairs:,}"),
+                cell(each.before, notes),
+                cell(each.after, notes),
+                cell(each.change, notes),
+            ),
+        )
+        for kind, each in claim.kinds.items()
+    ]
+    return Table(
+        f"{found.region.capitalize()}: directions of {found.units.name} {found.unit} in "
+        f"{claim.images} images of {claim.subjects} people",
+        "Pairs of images",
+        (Heading("Pairs"), *(Heading(name, told) for name in ("before", "after", "change"))),
+        tuple(rows),
+        notes.texts,
+    )

@@ -29,7 +29,9 @@ def attributes(context: Context, progress: Progress) -> Section:
     Raises:
         InputError: the network has no capsules, or the truth of the data cannot be read.
     """
-    fold, activity = context.fold, context.activity
+    fold = context.fold
+    _ = fold.capsules
+    activity = context.activity
     rows = fold.rows[context.sample]
     representations = capsule_representations(activity.features)
     small = f"picture of {THUMBNAIL_SIDE} x {THUMBNAIL_SIDE}"
