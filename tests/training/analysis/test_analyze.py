@@ -69,7 +69,8 @@ def test_a_network_without_capsules_still_has_a_report(
     told = f"Magnitude: run: expected a network of capsules, got ConvNet in {baseline}"
     assert told in result.stdout.splitlines()
     page = (baseline / "fold-1" / "analysis" / "report.html").read_text()
-    # Scores are correlated with intensity whatever gives them; these faces have no intensities.
+    # Scores are correlated with intensity whatever gives them; of these faces none is known.
+    assert f"{data.folder} does not tell how intense action units are" in page
     assert page.count("expected a network of capsules") == len(PARTS) - 1
 
 

@@ -13,13 +13,17 @@ from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["attributes"]
 
+TOLD = 0.1
+"""What R^2 has to be above for an attribute to count as told."""
+
 TEXT = (
     "Rashid and Lee find that the direction of a capsule captures face size, lighting, pose and "
     "skin colour. Below is how well linear probes read such attributes from the class capsules "
     "of test frames: from all their numbers, from their directions alone, and from their lengths "
     "alone, which is what a network without capsules would give; and, to see what is easy, from a "
     "tiny picture. Probes are tested on people they were not learned from; who it is, in "
-    "recordings they were not learned from."
+    "recordings they were not learned from. An attribute counts as told where all of the interval "
+    f"of R\N{SUPERSCRIPT TWO} is above {TOLD}."
 )
 
 
@@ -65,7 +69,7 @@ def attributes(context: Context, progress: Progress) -> Section:
         notes.texts,
     )
     verdicts = [
-        verdict(f"Directions tell {one.name.replace('_', ' ')}", one.values["directions"])
+        verdict(f"Directions tell {one.name.replace('_', ' ')}", one.values["directions"], TOLD)
         for one in found.attributes
     ]
     return Section(text=(TEXT, " ".join(verdicts)), tables=(table,))

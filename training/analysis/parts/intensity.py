@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.claims.intensity import (
     Correlation,
     IntensityTable,
@@ -11,6 +12,7 @@ from fastcaps.training.analysis.claims.intensity import (
 from fastcaps.training.analysis.context import Context, Progress
 from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell, verdict
 from fastcaps.training.analysis.section import Section
+from fastcaps.training.errors import InputError
 from fastcaps.training.tables.layout import Notes
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
@@ -29,12 +31,16 @@ def intensity(context: Context, progress: Progress) -> Section:
     """Correlations of scores with intensities, and the baseline's beside them.
 
     Raises:
-        InputError: the classes are no action units, or the baseline tested other frames.
+        InputError: the classes are no action units, no intensity is known, or the baseline tested
+            other frames.
     """
     fold, baseline = context.fold, context.baseline
+    intensities = intensities_of(fold)
+    if (intensities == UNKNOWN).all():
+        raise InputError(f"data: {fold.prepared.folder} does not tell how intense action units are")
     found = intensity_claim(
         fold.tested,
-        intensities_of(fold),
+        intensities,
         None if baseline is None else baseline.tested,
         resamples=context.resamples,
         seed=context.seed,

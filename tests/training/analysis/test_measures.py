@@ -1,0 +1,43 @@
+"""Measures as cells of a table, and what they say of a claim."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastcaps.training.analysis.parts.measures import cell, verdict
+from fastcaps.training.evaluation.measures import defined, undefined
+from fastcaps.training.evaluation.report import Measure
+from fastcaps.training.tables.layout import Notes
+
+
+def measure(value: float, low: float | None = None, high: float | None = None) -> Measure:
+    return {**defined(value), "low": low, "high": high}
+
+
+@pytest.mark.parametrize(
+    ("found", "beyond", "told"),
+    [
+        (measure(0.5, 0.2, 0.7), 0.0, "It grows: holds, 0.50 (0.20 to 0.70)."),
+        (measure(0.5, 0.2, 0.7), 0.3, "It grows: not decided, 0.50 (0.20 to 0.70)."),
+        (
+            measure(-0.5, -0.7, -0.2),
+            0.0,
+            "It grows: does not hold, -0.50 (-0.70 to -0.20).".replace("-", "\N{MINUS SIGN}"),
+        ),
+        (measure(0.5), 0.0, "It grows: 0.50, without an interval."),
+        (undefined("nobody knows"), 0.0, "It grows: not measured (nobody knows)."),
+    ],
+)
+def test_a_claim_holds_where_all_of_the_interval_is_beyond(
+    found: Measure, beyond: float, told: str
+) -> None:
+    assert verdict("It grows", found, beyond) == told
+
+
+def test_cells_have_their_intervals_and_reasons() -> None:
+    notes = Notes()
+    found = cell(measure(-0.001, -0.25, 0.5), notes)
+    assert (found.text, found.detail) == ("0.00", "\N{MINUS SIGN}0.25 to 0.50")
+    missing = cell(undefined("nobody knows"), notes)
+    assert [notes.texts[number - 1] for number in missing.notes] == ["undefined: nobody knows"]
+    assert cell(None, notes).text == ""
