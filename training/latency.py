@@ -63,12 +63,7 @@ def measure_latency(run: Path, resources: Resources) -> Latency:
 
         return _median_seconds(call)
 
-    return Latency(
-        milliseconds=1000 * seconds(1),
-        images_per_second=BATCH_SIZE / seconds(BATCH_SIZE),
-        batch_size=BATCH_SIZE,
-        device=resources.device_name,
-    )
+    return _latency(seconds, resources.device_name)
 
 
 def _svm_latency(svm: HogSvm, shape: Shape) -> Latency:
@@ -80,8 +75,16 @@ def _svm_latency(svm: HogSvm, shape: Shape) -> Latency:
         rows = np.arange(count, dtype=np.int64)
         return _median_seconds(lambda: svm.scores(frames, rows))
 
+    return _latency(seconds, "CPU, 1 process")
+
+
+def _latency(seconds: Callable[[int], float], device: str) -> Latency:
+    """From how long so many images take together."""
     return Latency(
-        1000 * seconds(1), BATCH_SIZE / seconds(BATCH_SIZE), BATCH_SIZE, "CPU, 1 process"
+        milliseconds=1000 * seconds(1),
+        images_per_second=BATCH_SIZE / seconds(BATCH_SIZE),
+        batch_size=BATCH_SIZE,
+        device=device,
     )
 
 

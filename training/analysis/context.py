@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.analysis.ascent import AscentSettings
-from fastcaps.training.analysis.claims.gathering import Activity, gather
-from fastcaps.training.analysis.claims.gathering import spread as even
+from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.selection import Selected, select
 
@@ -53,7 +52,7 @@ class Context:
     @cached_property
     def sample(self) -> NDArray[np.int64]:
         """The places of the test frames that claims are measured on."""
-        return even(len(self.fold.rows), MOST_FRAMES)
+        return evenly_spaced(len(self.fold.rows), MOST_FRAMES)
 
     @cached_property
     def activity(self) -> Activity:
@@ -84,19 +83,15 @@ def spread(selected: Sequence[Selected], count: int) -> tuple[Selected, ...]:
     Classes take turns; of each, the frame with the highest score comes first whose person has been
     shown least. No frame comes twice.
     """
-    left = sorted(selected, key=lambda one: -one.score)
+    by_class: dict[int, list[Selected]] = {}
+    for one in sorted(selected, key=lambda one: -one.score):
+        by_class.setdefault(one.class_index, []).append(one)
     shown: list[Selected] = []
-    while left and len(shown) < count:
-        for index in sorted({one.class_index for one in left}):
-            frames = {one.place for one in shown}
-            candidates = [
-                one for one in left if one.class_index == index and one.place not in frames
-            ]
-            left = [one for one in left if one.class_index != index or one in candidates]
-            if not candidates or len(shown) == count:
-                continue
-            people = [one.subject for one in shown]
-            best = min(candidates, key=lambda one: people.count(one.subject))
-            shown.append(best)
-            left.remove(best)
-    return tuple(shown)
+    while any(by_class.values()) and len(shown) < count:
+        for index in sorted(by_class):
+            frames, people = {one.place for one in shown}, [one.subject for one in shown]
+            left = [one for one in by_class[index] if one.place not in frames]
+            if left:
+                shown.append(min(left, key=lambda one: people.count(one.subject)))
+            by_class[index] = [one for one in left if one is not shown[-1]]
+    return tuple(shown[:count])

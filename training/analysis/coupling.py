@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fastcaps import coupling_coefficients, prediction_vectors
+from fastcaps import prediction_vectors
 from fastcaps.losses import capsule_lengths
 from fastcaps.training.networks.network import CapsuleNetwork
 
@@ -41,15 +41,7 @@ def coupling_maps(network: CapsuleNetwork, images: Tensor) -> CouplingMaps:
     """
     layer, types = network.classes, network.primary.capsules
     u = network.primary_capsules(images)
-    c = coupling_coefficients(
-        u,
-        layer.weight,
-        iterations=layer.iterations,
-        softmax_over=layer.softmax_over,
-        bias=layer.bias,
-        prior=layer.prior,
-        backend=layer.backend,
-    )
+    c = layer.coupling_coefficients(u)
     weighted = c[..., None] * prediction_vectors(u, layer.weight, backend=layer.backend)
     sums = weighted.sum(dim=1)
     lengths = capsule_lengths(sums)[..., None].clamp_min(torch.finfo(sums.dtype).tiny)

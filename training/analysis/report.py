@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from fastcaps.training.analysis.section import Section
+from fastcaps.training.analysis.templates import png_address, read_text, render
 from fastcaps.training.folders import write_atomically
 from fastcaps.training.tables.html import page_style, table_section
 
 __all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
-
-TEMPLATES = Environment(
-    autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-)
 
 
 def write_report(
@@ -40,7 +33,8 @@ def write_report(
         for picture in section.pictures:
             content = picture.png
             write_atomically(out / f"{picture.name}.png", lambda file, c=content: file.write(c))
-    page = TEMPLATES.from_string(_text("report.html")).render(
+    page = render(
+        "report.html",
         title=title,
         about=about,
         sections=[
@@ -48,7 +42,7 @@ def write_report(
                 "name": _name(title),
                 "title": title,
                 "section": section,
-                "pictures": [(picture, _data_url(picture.png)) for picture in section.pictures],
+                "pictures": [(picture, png_address(picture.png)) for picture in section.pictures],
                 "tables": [
                     table_section(table, f"{_name(title)}-table{number}", level=3)
                     for number, table in enumerate(section.tables, start=1)
@@ -56,18 +50,10 @@ def write_report(
             }
             for title, section in sections.items()
         ],
-        style=page_style() + _text("report.css"),
+        style=page_style() + read_text("report.css"),
     )
     write_atomically(out / REPORT, lambda file: file.write(page.encode()))
 
 
 def _name(title: str) -> str:
     return title.lower().replace(" ", "-")
-
-
-def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
-
-
-def _data_url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,7 +10,8 @@ from fastcaps.training.comparison.comparing import ComparedRun, Comparison
 from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.evaluation.tallies import ALL_CLASSES
 from fastcaps.training.run_settings import HOG_SVM
-from fastcaps.training.tables.layout import DASH, Notes, best_of, cell_of, span, tenths
+from fastcaps.training.tables.layout import DASH, Notes, best_of, cell_of
+from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 from fastcaps.training.tables.paper import MEASURE_NAMES
 from fastcaps.training.tables.runs import value_of
@@ -95,7 +96,10 @@ def _scores(comparison: Comparison, notes: Notes) -> list[_Column]:
         columns.append(
             _Column(Heading(title, of_value), [cell_of(value, best, notes) for value in values])
         )
-        differences = [_difference(run.differences, name, notes) for run in runs]
+        differences = [
+            measure_cell(run.differences and run.differences[name], notes, scale=100, sign=True)
+            for run in runs
+        ]
         columns.append(_Column(Heading(f"{title}, difference", against), differences))
     return columns
 
@@ -106,18 +110,6 @@ def _score(run: ComparedRun, name: str) -> Measure:
         return emotion["accuracy"]
     average = run.evaluation["collated"]["average"]
     return average["f1"] if name == "f1" else average["auc"]
-
-
-def _difference(differences: Mapping[str, Measure] | None, name: str, notes: Notes) -> Cell:
-    if differences is None:
-        return Cell()
-    measure = differences[name]
-    if measure["value"] is None:
-        return Cell(DASH, notes=notes.numbers([f"undefined: {measure['undefined']}"]))
-    low, high = measure["low"], measure["high"]
-    known = low is not None and high is not None
-    detail = span(100 * low, 100 * high, sign=True) if known else ""
-    return Cell(tenths(100 * measure["value"], sign=True), detail)
 
 
 def _speeds(runs: Sequence[ComparedRun], notes: Notes) -> list[_Column]:

@@ -16,8 +16,8 @@ __all__ = [
     "arrange",
     "best_of",
     "cell_of",
+    "rounded",
     "span",
-    "tenths",
 ]
 
 AVERAGE = "average"
@@ -46,7 +46,7 @@ class Value:
     @property
     def shown(self) -> str:
         """The number with one decimal, or a dash."""
-        return DASH if self.percent is None else tenths(self.percent)
+        return DASH if self.percent is None else rounded(self.percent)
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,17 @@ def arrange(title: str, corner: str, rows: Mapping[str, str], columns: Sequence[
     return Table(title, corner, headings, tuple(made), notes.texts)
 
 
-def tenths(number: float, *, sign: bool = False) -> str:
-    """A number with one decimal, and with a plus where it is above zero if ``sign``."""
-    text = f"{number:+.1f}" if sign else f"{number:.1f}"
+def rounded(number: float, decimals: int = 1, *, sign: bool = False) -> str:
+    """A number with so many decimals, and with a plus where it is above zero if ``sign``."""
+    text = f"{number:{'+' if sign else ''}.{decimals}f}"
     if float(text) == 0:
-        return "0.0"
+        return f"{0:.{decimals}f}"
     return text.replace("-", MINUS)
 
 
-def span(low: float, high: float, *, sign: bool = False) -> str:
-    """An interval in words, with one decimal."""
-    return f"{tenths(low, sign=sign)} to {tenths(high, sign=sign)}"
+def span(low: float, high: float, decimals: int = 1, *, sign: bool = False) -> str:
+    """An interval in words; arguments as of :func:`rounded`."""
+    return f"{rounded(low, decimals, sign=sign)} to {rounded(high, decimals, sign=sign)}"
 
 
 def best_of(values: Iterable[Value | None]) -> str | None:

@@ -20,11 +20,6 @@ SHORT = ("--ascent", "steps=2", "--resamples", "20", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    return small_data(tmp_path_factory.mktemp("data") / "data")
-
-
-@pytest.fixture(scope="module")
 def run(tiny_network: None, data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained until many test frames are right in every class."""
     out = tmp_path_factory.mktemp("run") / "run"

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import base64
-from html.parser import HTMLParser
 from pathlib import Path
 
 from fastcaps.training.analysis.report import REPORT, write_report
 from fastcaps.training.analysis.section import Picture, Section
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
+from tests.training.html_page import HtmlPage
 
 PNG = b"\x89PNG not quite"
-
-
-class Read(HTMLParser):
-    """What a page holds."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.pictures: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember ids, links and pictures."""
-        found = {name: value or "" for name, value in attrs}
-        if "id" in found:
-            self.ids.append(found["id"])
-        if tag == "a":
-            self.links.append(found["href"])
-        if tag == "img":
-            self.pictures.append((found["alt"], found["src"]))
-
-    def handle_data(self, data: str) -> None:
-        """Remember the words."""
-        self.text += data
 
 
 def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
@@ -49,9 +23,9 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
     }
     write_report(tmp_path, "Title <x>", ["about"], sections)
     assert (tmp_path / "one.png").read_bytes() == PNG
-    page = Read((tmp_path / REPORT).read_text())
+    page = HtmlPage((tmp_path / REPORT).read_text())
     for words in ("Title <x>", "about", "a < b", "caption & more", "no <image>", "<AU>", "own"):
-        assert words in page.text
+        assert words in "".join(page.words)
     ((alt, address),) = page.pictures
     assert alt == "caption & more"
     assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == PNG

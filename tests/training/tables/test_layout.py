@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcaps.training.tables.layout import AVERAGE, Column, Notes, Value, arrange, span, tenths
+from fastcaps.training.tables.layout import AVERAGE, Column, Notes, Value, arrange, rounded, span
 
 PERCENT = st.floats(0, 100, allow_nan=False)
 VALUES = st.builds(Value, st.none() | PERCENT, competes=st.booleans())
@@ -85,7 +85,7 @@ def test_notes_are_numbered_as_they_come(groups: list[list[str]]) -> None:
     ],
 )
 def test_numbers_with_one_decimal(number: float, sign: bool, text: str) -> None:
-    assert tenths(number, sign=sign) == text
+    assert rounded(number, sign=sign) == text
 
 
 def test_intervals_in_words() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from shutil import which
 
@@ -19,6 +18,7 @@ from fastcaps.training.tables.html import to_html
 from fastcaps.training.tables.latex import to_latex
 from fastcaps.training.tables.markdown import to_markdown
 from fastcaps.training.tables.model import Cell, Heading, Row, Table, transposed
+from tests.training.html_page import HtmlPage
 from tests.training.tables.made import DASH
 
 SMALL = Table(
@@ -32,42 +32,6 @@ SMALL = Table(
     notes=("A. Author: 100% <sure>", "own", "undefined"),
 )
 NASTY = r"""a|b*_`[x](y)<i>&#~$^%{\}"''' --"""
-VOID = {"meta"}
-
-
-class Page(HTMLParser):
-    """Sees that tags are closed in order, and keeps texts and links."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: list[tuple[str, str]] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.tags: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(str(value))
-            if name == "href":
-                self.links.append(str(value))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.append((self.open[-1], data))
-
-    def of(self, tag: str) -> list[str]:
-        return [text for inside, text in self.texts if inside == tag and text.strip()]
 
 
 def one_cell(text: str) -> Table:
@@ -149,7 +113,7 @@ def test_the_terminal_takes_no_text_for_markup() -> None:
 
 
 def test_html_of_a_small_table() -> None:
-    page = Page(to_html([SMALL, SMALL], "A title"))
+    page = HtmlPage(to_html([SMALL, SMALL], "A title"))
     assert page.of("h1") == ["A title"]
     assert page.of("h2") == ["F1 of all_AUs"] * 2
     assert page.of("th")[:3] == ["AU", "Old", "New & own"]
@@ -164,13 +128,13 @@ def test_a_page_is_alone_and_fits_small_and_dark_screens() -> None:
     assert 'name="viewport"' in text
     assert "prefers-color-scheme: dark" in text
     assert "overflow-x: auto" in text
-    page = Page(text)
+    page = HtmlPage(text)
     assert not {"link", "script", "img"} & set(page.tags)
     assert "http" not in text
 
 
 def test_notes_are_linked_and_ids_are_unique() -> None:
-    page = Page(to_html([SMALL, SMALL], "A title"))
+    page = HtmlPage(to_html([SMALL, SMALL], "A title"))
     assert len(set(page.ids)) == len(page.ids)
     assert page.links
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
@@ -184,7 +148,7 @@ def test_html_marks_own_columns_and_own_rows() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20))
 def test_html_shows_any_text_as_it_is(text: str) -> None:
-    page = Page(to_html([one_cell(text)], text))
+    page = HtmlPage(to_html([one_cell(text)], text))
     for tag in ("h1", "h2", "li", "small", "b"):
         assert page.of(tag) == ([text] if text.strip() else [])
 
@@ -242,7 +206,7 @@ def test_files_hold_all_tables(tmp_path: Path) -> None:
     ]
     assert (folder / "tables.md").read_text("utf-8").count("## F1 of") == 2
     assert (folder / "tables.tex").read_text("utf-8").count(r"\begin{tabular}") == 2
-    assert Page((folder / "tables.html").read_text("utf-8")).tags.count("table") == 2
+    assert HtmlPage((folder / "tables.html").read_text("utf-8")).tags.count("table") == 2
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

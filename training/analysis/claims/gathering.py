@@ -19,7 +19,7 @@ from fastcaps.training.networks.conv_net import ConvNet
 from fastcaps.training.networks.network import CapsuleNetwork, Network
 from fastcaps.training.networks.vgg_net import VGG
 
-__all__ = ["THUMBNAIL_SIDE", "Activity", "gather", "spread"]
+__all__ = ["THUMBNAIL_SIDE", "Activity", "evenly_spaced", "gather"]
 
 Vectors = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class Activity:
     thumbnails: Vectors
 
 
-def spread(frames: int, most: int) -> NDArray[np.int64]:
+def evenly_spaced(frames: int, most: int) -> NDArray[np.int64]:
     """At most so many of some frames, at even distances; int64, ascending.
 
     Raises:

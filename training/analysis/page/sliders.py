@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import cv2
 import torch
-from jinja2 import Environment, StrictUndefined
 from torch import Tensor
 
 from fastcaps.training.analysis.page.exported import exported_decoder, packed, rounding_error
@@ -20,9 +17,11 @@ from fastcaps.training.analysis.reconstructions import (
     dimension_effects,
     turned_reconstructions,
 )
+from fastcaps.training.analysis.templates import png_address, read_text, render
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_atomically
 from fastcaps.training.networks.network import CapsuleNetwork
+from fastcaps.training.tables.html import page_style
 
 __all__ = ["slider_fragment", "write_slider_page"]
 
@@ -31,10 +30,6 @@ SHOWN_DIMENSIONS = 8
 
 SCRIPTS = ("decoder.js", "capsules.js", "drawing.js", "sliders.js")
 WHITE = 255
-
-TEMPLATES = Environment(
-    autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-)
 
 
 def slider_fragment(
@@ -68,9 +63,10 @@ def slider_fragment(
     """
     _check(network, classes, images, v, labels, captions, name)
     present = labels == 1
-    pictures = map(_data_url, images)
+    pictures = map(_address, images)
     capsules = [packed(own.float().cpu().numpy()) for own in v.detach()]
-    return TEMPLATES.from_string(_text("fragment.html")).render(
+    return render(
+        "page/fragment.html",
         name=name,
         classes=classes,
         faces=[
@@ -82,8 +78,8 @@ def slider_fragment(
         shown=min(SHOWN_DIMENSIONS, v.shape[2]),
         # Rounded up: no pixel is further off.
         levels_off=f"{math.ceil(rounding_error(network, v, labels) * 100 + 1) / 100:.2f}",
-        style=_text("sliders.css"),
-        scripts=[_text(script) for script in SCRIPTS],
+        style=read_text("page/sliders.css"),
+        scripts=[read_text(f"page/{script}") for script in SCRIPTS],
         data={
             "classes": list(classes),
             "decoder": exported_decoder(network),
@@ -109,9 +105,7 @@ def write_slider_page(path: Path, title: str, *fragments: str) -> None:
     Raises:
         InputError: the page cannot be written.
     """
-    page = TEMPLATES.from_string(_text("page.html")).render(
-        title=title, style=_text("page.css"), fragments=fragments
-    )
+    page = render("page/page.html", title=title, style=page_style(), fragments=fragments)
     try:
         write_atomically(path, lambda file: file.write(page.encode()))
     except OSError as error:
@@ -171,12 +165,8 @@ def _effects(network: CapsuleNetwork, v: Tensor, labels: Tensor) -> list[list[fl
     return all_effects
 
 
-def _data_url(image: Tensor) -> str:
-    """A picture [C, side, side] in 0 .. 1 as a PNG within a link."""
+def _address(image: Tensor) -> str:
+    """Of a picture [C, side, side] in 0 .. 1."""
     pixels = (image.detach().clamp(0, 1) * WHITE).round().byte().permute(1, 2, 0).cpu().numpy()
     _, data = cv2.imencode(".png", pixels[..., ::-1])
-    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode("ascii")
-
-
-def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return png_address(data.tobytes())

@@ -10,12 +10,13 @@ from fastcaps.training.analysis.claims.orthogonality import OrthogonalityClaim, 
 from fastcaps.training.analysis.context import MEASURED_REGIONS, Context, Progress, places_of
 from fastcaps.training.analysis.directions import Pair, pairs
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
-from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell
+from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS
 from fastcaps.training.analysis.region_ascent import RegionAscent, region_ascent, region_images
 from fastcaps.training.analysis.section import Picture, Section
 from fastcaps.training.errors import InputError
 from fastcaps.training.networks.network import CapsuleNetwork
 from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["ascent"]
@@ -111,9 +112,9 @@ def _kind(found: RegionAscent) -> str:
 
 def _cosines(found: RegionAscent) -> dict[int, list[tuple[str, str]]]:
     """Between neighbours, of the first row and of the second."""
-    of_places = {(pair.first, pair.second): pair for pair in pairs(found.selected, found.ascent)}
-    count = min(SHOWN, len(found.selected))
-    neighbours = [of_places.get((place, place + 1)) for place in range(count - 1)]
+    shown = found.selected[:SHOWN]
+    of_places = {(pair.first, pair.second): pair for pair in pairs(shown, found.ascent)}
+    neighbours = [of_places.get((place, place + 1)) for place in range(len(shown) - 1)]
     return {
         0: [("", PLAIN) if pair is None else (f"{pair.before:.2f}", PLAIN) for pair in neighbours],
         1: [("", PLAIN) if pair is None else _after(pair) for pair in neighbours],
@@ -142,9 +143,9 @@ def _table(context: Context, found: RegionAscent) -> Table:
             Heading(kind),
             (
                 Cell(f"{each.pairs:,}"),
-                cell(each.before, notes),
-                cell(each.after, notes),
-                cell(each.change, notes),
+                measure_cell(each.before, notes, decimals=DECIMALS),
+                measure_cell(each.after, notes, decimals=DECIMALS),
+                measure_cell(each.change, notes, decimals=DECIMALS),
             ),
         )
         for kind, each in claim.kinds.items()

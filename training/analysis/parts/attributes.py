@@ -6,9 +6,10 @@ from fastcaps.training.analysis.claims.attributes import known_attributes
 from fastcaps.training.analysis.claims.gathering import THUMBNAIL_SIDE
 from fastcaps.training.analysis.claims.probes import Probe, capsule_representations, probes
 from fastcaps.training.analysis.context import Context, Progress
-from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell, verdict
+from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["attributes"]
@@ -77,7 +78,7 @@ def attributes(context: Context, progress: Progress) -> Section:
 
 def _row(one: Probe, names: tuple[str, ...], notes: Notes, ruled: bool) -> Row:
     about = notes.numbers([f"{one.name}: {one.about}; {one.frames:,} frames"])
-    values = [cell(one.values[name], notes) for name in names]
+    values = [measure_cell(one.values[name], notes, decimals=DECIMALS) for name in names]
     return Row(
         Heading(one.name.replace("_", " "), about), (Cell(f"{one.chance:.2f}"), *values), ruled
     )

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastcaps.training.analysis.claims.gathering import evenly_spaced
 from fastcaps.training.analysis.context import Context, Progress, places_of, spread
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.figures import Pixels, face_maps, pixels
@@ -84,21 +85,20 @@ class _Means:
 
 def _means(context: Context, progress: Progress) -> _Means:
     fold = context.fold
-    count = min(LARGEST_SAMPLE, len(fold.rows))
-    places = np.linspace(0, len(fold.rows) - 1, count).astype(np.int64)
+    places = evenly_spaced(len(fold.rows), LARGEST_SAMPLE)
     faces, coefficients, contributions = [], [], []
-    for start in range(0, count, BATCH):
+    for start in range(0, len(places), BATCH):
         images = fold.images(places[start : start + BATCH])
         found = coupling_maps(fold.capsules, images)
         faces.append(images.sum(0))
         coefficients.append(found.coefficients.mean(dim=2).sum(0))
         contributions.append(found.contributions.sum(dim=(0, 2)))
-        progress(min(start + BATCH, count), count)
+        progress(min(start + BATCH, len(places)), len(places))
     return _Means(
-        frames=count,
-        face=pixels(_sum(faces) / count),
-        coefficients=(_sum(coefficients) / count).cpu().numpy(),
-        contributions=(_sum(contributions) / count).cpu().numpy(),
+        frames=len(places),
+        face=pixels(_sum(faces) / len(places)),
+        coefficients=(_sum(coefficients) / len(places)).cpu().numpy(),
+        contributions=(_sum(contributions) / len(places)).cpu().numpy(),
     )
 
 

@@ -15,10 +15,11 @@ from fastcaps.training.analysis.claims.deformations import (
 )
 from fastcaps.training.analysis.claims.facial_parts import part_frames
 from fastcaps.training.analysis.context import MEASURED_REGIONS, Context, Progress
-from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell, verdict
+from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.networks.network import PRIMARY_DIM
 from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["deformations"]
@@ -125,4 +126,4 @@ def _table(found: DeformationClaim) -> Table:
 
 
 def _cells(means: Deformations, notes: Notes) -> list[Cell]:
-    return [cell(getattr(means, name), notes) for name in COLUMNS]
+    return [measure_cell(getattr(means, name), notes, decimals=DECIMALS) for name in COLUMNS]

@@ -10,10 +10,11 @@ from fastcaps.training.analysis.claims.intensity import (
     intensity_claim,
 )
 from fastcaps.training.analysis.context import Context, Progress
-from fastcaps.training.analysis.parts.measures import CONFIDENCE_NOTE, cell, verdict
+from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.errors import InputError
 from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
 __all__ = ["intensity"]
@@ -77,7 +78,14 @@ def _table(context: Context, where: str, table: IntensityTable) -> Table:
 
 
 def _cells(context: Context, one: Correlation, notes: Notes) -> tuple[Cell, ...]:
-    cells = [Cell(f"{one.frames:,}"), Cell(f"{one.subjects:,}"), cell(one.network, notes)]
+    cells = [
+        Cell(f"{one.frames:,}"),
+        Cell(f"{one.subjects:,}"),
+        measure_cell(one.network, notes, decimals=DECIMALS),
+    ]
     if context.baseline is not None:
-        cells += [cell(one.baseline, notes), cell(one.difference, notes)]
+        cells += [
+            measure_cell(one.baseline, notes, decimals=DECIMALS),
+            measure_cell(one.difference, notes, decimals=DECIMALS),
+        ]
     return tuple(cells)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fastcaps.losses import capsule_lengths
-from fastcaps.training.analysis.claims.gathering import Activity, gather, spread
+from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
 from fastcaps.training.analysis.places import region_place
 from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.errors import InputError
@@ -106,11 +106,11 @@ def test_a_region_or_network_that_is_not_known(prepared: Prepared) -> None:
 
 @pytest.mark.parametrize(("frames", "most"), [(5, 5), (5, 9), (7, 3), (1000, 999), (1, 1)])
 def test_frames_are_spread(frames: int, most: int) -> None:
-    places = spread(frames, most)
+    places = evenly_spaced(frames, most)
     assert len(places) == min(frames, most)
     assert places[0] == 0
     assert places[-1] < frames
     steps = np.diff(places)
     assert steps.size == 0 or 1 <= steps.min() <= steps.max() <= steps.min() + 1
     with pytest.raises(InputError, match="most: expected at least 1, got 0"):
-        spread(frames, 0)
+        evenly_spaced(frames, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -16,9 +15,9 @@ import torch
 from fastcaps.training.analysis.page import write_slider_page
 from fastcaps.training.errors import InputError
 from tests.training.analysis.page.made import SIDE, Shown, content_of, random_faces
+from tests.training.html_page import HtmlPage
 
 NASTY = """</script><script>alert("1")</script><!-- ' & &amp; {{ 7 * 7 }} \u2028 \\"""
-VOID = {"img", "input", "meta"}
 
 
 @pytest.fixture(scope="module")
@@ -26,58 +25,27 @@ def shown() -> Shown:
     return random_faces(1, ("AU01", "AU12", "AU25"), ("one", "two", "three", "four"))
 
 
-class Elements(HTMLParser):
-    """Sees that elements are closed in order, and keeps what they say."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.pointers: list[str] = []
-        self.sources: list[str] = []
-        self.texts: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(str(value))
-            if name in ("for", "aria-describedby", "aria-labelledby"):
-                self.pointers.append(str(value))
-            if name in ("src", "href"):
-                self.sources.append(str(value))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
 def test_page_is_whole_and_needs_nothing_else(shown: Shown, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     write_slider_page(path, "Two of them", shown.fragment("first"), shown.fragment("second"))
-    page = Elements(path.read_text("utf-8"))
-    assert page.texts.count("Two of them") == 2
+    page = HtmlPage(path.read_text("utf-8"))
+    assert page.words.count("Two of them") == 2
     assert page.tags.count("section") == 2
     assert len(page.ids) == len(set(page.ids)) == 2 * (1 + 1 + 2 * (1 + 32))
     assert all(name.startswith(("first", "second")) for name in page.ids)
     assert set(page.pointers) <= set(page.ids)
-    assert len(page.sources) == 8
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert page.links == []
+    assert len(page.pictures) == 8
+    assert all(source.startswith("data:image/png;base64,") for _, source in page.pictures)
     assert "http" not in re.sub(r'"base64": "[^"]*"', "", path.read_text("utf-8"))
 
 
 def test_faces_are_the_images(shown: Shown) -> None:
     coloured = random_faces(3, ("AU01",), ("one", "two"))
     for faces in (shown, coloured):
-        for source, image in zip(Elements(faces.fragment()).sources, faces.images, strict=True):
+        for (_, source), image in zip(
+            HtmlPage(faces.fragment()).pictures, faces.images, strict=True
+        ):
             data = np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8)
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
             expected = (image * 255).round().byte().permute(1, 2, 0).expand(SIDE, SIDE, 3)
@@ -96,9 +64,9 @@ def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
     shown = random_faces(1, (NASTY, "AU12"), (NASTY, "two"))
     path = tmp_path / "page.html"
     write_slider_page(path, NASTY, shown.fragment())
-    page = Elements(path.read_text("utf-8"))
+    page = HtmlPage(path.read_text("utf-8"))
     assert page.tags.count("script") == 2
-    assert page.texts.count(NASTY) == 5  # title, heading, face, check box, choice
+    assert page.words.count(NASTY) == 5  # title, heading, face, check box, choice
     content = content_of(shown.fragment())
     assert content["classes"][0] == content["faces"][0]["caption"] == NASTY
 

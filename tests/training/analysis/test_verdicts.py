@@ -1,13 +1,12 @@
-"""Measures as cells of a table, and what they say of a claim."""
+"""What measures say of a claim."""
 
 from __future__ import annotations
 
 import pytest
 
-from fastcaps.training.analysis.parts.measures import cell, verdict
+from fastcaps.training.analysis.parts.verdicts import verdict
 from fastcaps.training.evaluation.measures import defined, undefined
 from fastcaps.training.evaluation.report import Measure
-from fastcaps.training.tables.layout import Notes
 
 
 def measure(value: float, low: float | None = None, high: float | None = None) -> Measure:
@@ -32,12 +31,3 @@ def test_a_claim_holds_where_all_of_the_interval_is_beyond(
     found: Measure, beyond: float, told: str
 ) -> None:
     assert verdict("It grows", found, beyond) == told
-
-
-def test_cells_have_their_intervals_and_reasons() -> None:
-    notes = Notes()
-    found = cell(measure(-0.001, -0.25, 0.5), notes)
-    assert (found.text, found.detail) == ("0.00", "\N{MINUS SIGN}0.25 to 0.50")
-    missing = cell(undefined("nobody knows"), notes)
-    assert [notes.texts[number - 1] for number in missing.notes] == ["undefined: nobody knows"]
-    assert cell(None, notes).text == ""

@@ -1,0 +1,34 @@
+"""What a measure says of a claim."""
+
+from __future__ import annotations
+
+from fastcaps.training.evaluation.report import Measure
+from fastcaps.training.tables.layout import rounded, span
+
+__all__ = ["CONFIDENCE_NOTE", "DECIMALS", "verdict"]
+
+DECIMALS = 2
+"""Of all that reports of an analysis tell."""
+
+CONFIDENCE_NOTE = "with its 95% confidence interval, from resampling people"
+
+
+def verdict(claim: str, measure: Measure, beyond: float = 0.0) -> str:
+    """Whether a claim holds here: whether the whole interval is above a number.
+
+    Args:
+        claim: a sentence without its full stop.
+        measure: what the claim says is large.
+        beyond: what it has to be above.
+    """
+    value, low, high = measure["value"], measure["low"], measure["high"]
+    if value is None:
+        return f"{claim}: not measured ({measure['undefined']})."
+    if low is None or high is None:
+        return f"{claim}: {rounded(value, DECIMALS)}, without an interval."
+    told = f"{rounded(value, DECIMALS)} ({span(low, high, DECIMALS)})"
+    if low > beyond:
+        return f"{claim}: holds, {told}."
+    if high < beyond:
+        return f"{claim}: does not hold, {told}."
+    return f"{claim}: not decided, {told}."
