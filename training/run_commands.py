@@ -189,6 +189,17 @@ def analyze(
         list[str] | None,
         typer.Option(help="Of gradient ascent, as steps=200 or blur=[1,0.3]; may be repeated."),
     ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where ascent climbs: mouth, nose ..., or ROW,COLUMN of the primary capsules' "
+            "map; may be repeated.  [brows, eyes, mouth]"
+        ),
+    ] = None,
+    unit: Annotated[
+        int | None,
+        typer.Option(help="Which primary capsule ascent climbs.  [most telling of the classes]"),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Of subjects, for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
     device: OnDevice = "auto",
@@ -202,18 +213,20 @@ def analyze(
         from fastcaps.training.analysis.context import Context
         from fastcaps.training.analysis.opened_fold import open_fold
         from fastcaps.training.analysis.report import REPORT
+        from fastcaps.training.analysis.targets import parse_targets
         from fastcaps.training.faces.detectors import choose_device
         from fastcaps.training.prepared import open_prepared
         from fastcaps.training.run_files import fold_folder
 
-        settings = parse_ascent(ascent or [], seed)
+        settings, targets = parse_ascent(ascent or [], seed), parse_targets(at or [], unit)
         prepared, place = open_prepared(data), torch.device(choose_device(device))
         context = Context(
             open_fold(run, prepared, fold, place),
             None if baseline is None else open_fold(baseline, prepared, fold, place),
-            settings,
-            resamples,
-            seed,
+            ascent=settings,
+            targets=targets,
+            resamples=resamples,
+            seed=seed,
         )
         out = out or fold_folder(run, fold) / "analysis"
         sections = make_report(context, out, progress=progress_bar)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from fastcaps.training.analysis.ascent import AscentSettings
 from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
 from fastcaps.training.analysis.opened_fold import OpenedFold
+from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.selection import Selected, select
+from fastcaps.training.analysis.targets import REGION_TARGETS, Target
 
-__all__ = ["MEASURED_REGIONS", "Context", "Progress", "places_of", "spread"]
-
-MEASURED_REGIONS = ("brows", "eyes", "mouth")
-"""Parts of the face that have several action units."""
+__all__ = ["Context", "Progress", "places_of", "spread"]
 
 MOST_FRAMES = 2000
 """That claims are measured on, spread evenly over the test frames."""
@@ -34,6 +33,7 @@ class Context:
         fold: the fold.
         baseline: the same fold of a run without capsules, or None.
         ascent: how images are changed.
+        targets: and what to make more active.
         resamples: of the subjects, for intervals.
         seed: of what is drawn at random.
     """
@@ -41,6 +41,7 @@ class Context:
     fold: OpenedFold
     baseline: OpenedFold | None = None
     ascent: AscentSettings = field(default_factory=AscentSettings)
+    targets: tuple[Target, ...] = REGION_TARGETS
     resamples: int = 1000
     seed: int = 0
 

@@ -11,7 +11,14 @@ from torch import nn
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import FRAME_SIDE, GROUPS, MEAN_FACE
 
-__all__ = ["REGIONS", "Place", "ReceptiveField", "receptive_field", "region_place"]
+__all__ = [
+    "MEASURED_REGIONS",
+    "REGIONS",
+    "Place",
+    "ReceptiveField",
+    "receptive_field",
+    "region_place",
+]
 
 REGIONS: Mapping[str, tuple[str, ...]] = {
     "brows": ("right brow", "left brow"),
@@ -24,6 +31,9 @@ REGIONS: Mapping[str, tuple[str, ...]] = {
     "mouth": ("outer lips", "inner lips"),
 }
 """Parts of the face, and the groups of landmarks in the middle of which each has its centre."""
+
+MEASURED_REGIONS = ("brows", "eyes", "mouth")
+"""Those that have several action units."""
 
 Place = tuple[int, int]
 """Row and column of a feature map."""
@@ -52,6 +62,16 @@ class ReceptiveField:
     def nearest(self, pixel: float) -> int:
         """The place whose centre is nearest to a pixel."""
         return int(np.clip(round((pixel - self.first) / self.jump), 0, self.count - 1))
+
+    def check(self, place: Place) -> None:
+        """See that there is such a place.
+
+        Raises:
+            InputError: there is none.
+        """
+        last = self.count - 1
+        if not all(0 <= coordinate <= last for coordinate in place):
+            raise InputError(f"place: expected row and column in 0 .. {last}, got {place}")
 
 
 def receptive_field(layers: Iterable[nn.Module], side: int) -> ReceptiveField:

@@ -58,9 +58,7 @@ class UnitMap:
         """
         if not 0 <= unit < self.count:
             raise InputError(f"unit: expected 0 .. {self.count - 1}, got {unit}")
-        last = self.field.count - 1
-        if not all(0 <= coordinate <= last for coordinate in place):
-            raise InputError(f"place: expected row and column in 0 .. {last}, got {place}")
+        self.field.check(place)
 
 
 def unit_map(network: Network) -> UnitMap:

@@ -79,6 +79,17 @@ def test_parts_that_need_no_right_image_are_made_without_one(
     assert (tmp_path / "out" / "coupling-contributions.png").exists()
 
 
+def test_ascent_climbs_where_it_is_told_to(data: Prepared, run: Path, tmp_path: Path) -> None:
+    chosen = ("--at", "1,3", "--at", "900,0", "--unit", 1)
+    result = analyze(run, data.folder, "--out", tmp_path / "out", *chosen)
+    assert result.exit_code == 0, result.output
+    assert "row 900, column 0: place: expected row and column in 0 .. " in result.stdout
+    names = {path.name for path in (tmp_path / "out").glob("ascent-*.png")}
+    assert names == {"ascent-capsules-row-1-column-3.png"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "primary capsule 1 at row 1, column 3" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -87,6 +98,7 @@ def test_parts_that_need_no_right_image_are_made_without_one(
         (["--ascent", "step=3"], "ascent.step: expected the name of a setting; did you mean step"),
         (["--ascent", "steps"], "ascent: expected KEY=VALUE, got 'steps'"),
         (["--ascent", "rate=fast"], "rate: expected a number, got 'fast'"),
+        (["--at", "ear"], "at: expected ROW,COLUMN or one of brows, "),
         (["--out", "{file}"], "out: {file} cannot be written: "),
     ],
 )

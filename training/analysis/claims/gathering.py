@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,6 @@ def gather(
     regions: Sequence[str] = (),
     *,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
 ) -> Activity:
     """Run a network over some test frames.
 
@@ -76,7 +75,6 @@ def gather(
         regions: names of parts of the face, see
             :data:`fastcaps.training.analysis.places.REGIONS`.
         batch_size: frames at once.
-        progress: called with the number of frames after each batch.
 
     Raises:
         InputError: there is no such region, or the network is of a kind that analysis does not
@@ -94,8 +92,6 @@ def gather(
             found[name].append(_numpy(vectors[:, :, row, column]))
         features.append(_numpy(_features(network, vectors)))
         thumbnails.append(_numpy(adaptive_avg_pool2d(images.mean(1), THUMBNAIL_SIDE)))
-        if progress is not None:
-            progress(len(images))
     return Activity(
         np.concatenate(features),
         {name: np.concatenate(parts) for name, parts in found.items()},

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 
 from fastcaps.training.analysis.claims.orthogonality import OrthogonalityClaim, orthogonality_claim
-from fastcaps.training.analysis.context import MEASURED_REGIONS, Context, Progress, places_of
+from fastcaps.training.analysis.context import Context, Progress, places_of
 from fastcaps.training.analysis.directions import Pair, pairs
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS
-from fastcaps.training.analysis.region_ascent import RegionAscent, region_ascent, region_images
 from fastcaps.training.analysis.section import Picture, Section
+from fastcaps.training.analysis.target_ascent import TargetAscent, target_ascent, target_images
 from fastcaps.training.errors import InputError
 from fastcaps.training.networks.network import CapsuleNetwork
 from fastcaps.training.tables.layout import Notes
@@ -23,15 +23,15 @@ __all__ = ["ascent"]
 
 SHOWN = 8
 MEASURED = 24
-"""Images of a region; of a network without capsules, whose cosines tell nothing, those shown."""
+"""Images of a target; of a network without capsules, whose cosines tell nothing, those shown."""
 
 MORE, LESS, PLAIN = "#12702f", "#b3261e", "#63636a"
 
 TEXT = (
     "Test images that are right in every class are changed by gradient ascent until one unit is as "
     "active as it can be at one place of its map (Rashid and Lee, section 4.4). The first images "
-    "are of one person. Of the primary capsules, the one is taken that gives most to the classes "
-    "of the region; of convolution units, the most active one.",
+    "are of one person. Unless a primary capsule was asked for, the one is climbed that gives most "
+    "to the classes that the images stand for; of convolution units, the most active one.",
     "Numbers between two images are cosines of what the unit gives for them, before and after: "
     "green where ascent made them more orthogonal, red where less. A convolution unit gives one "
     "number from 0 on, so its cosines are 1, or 0 where it is off.",
@@ -39,7 +39,7 @@ TEXT = (
 
 
 def ascent(context: Context, progress: Progress) -> Section:
-    """For each region images before and after ascent on one unit, of both networks, and a table of
+    """For each target images before and after ascent on one unit, of both networks, and a table of
     whether directions became more orthogonal.
 
     Raises:
@@ -47,22 +47,22 @@ def ascent(context: Context, progress: Progress) -> Section:
     """
     _ = context.fold.capsules
     folds = [context.fold, *([context.baseline] if context.baseline else [])]
-    images = {region: region_images(context, region, MEASURED) for region in MEASURED_REGIONS}
+    images = {target: target_images(context, target, MEASURED) for target in context.targets}
     missing = [
-        f"{region}: no test image that shows an action unit of it is right in every class"
-        for region, selected in images.items()
+        f"{target.name}: no test image that shows an action unit of it is right in every class"
+        for target, selected in images.items()
         if not selected
     ]
-    work = [(region, fold) for region, selected in images.items() if selected for fold in folds]
+    work = [(target, fold) for target, selected in images.items() if selected for fold in folds]
     pictures, tables = [], []
-    for number, (region, fold) in enumerate(work):
+    for number, (target, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
         has_capsules = isinstance(fold.network, CapsuleNetwork)
-        selected = images[region][: MEASURED if has_capsules else SHOWN]
+        selected = images[target][: MEASURED if has_capsules else SHOWN]
         try:
-            found = region_ascent(context, fold, region, selected, told)
+            found = target_ascent(context, fold, target, selected, told)
         except InputError as error:
-            missing.append(f"{fold.name}, {region}: {error}")
+            missing.append(f"{fold.name}, {target.name}: {error}")
             continue
         pictures.append(_picture(found))
         if has_capsules:
@@ -77,7 +77,7 @@ def _tell(progress: Progress, number: int, count: int, done: int, total: int) ->
     progress(number * total + done, count * total)
 
 
-def _picture(found: RegionAscent) -> Picture:
+def _picture(found: TargetAscent) -> Picture:
     fold, change = found.fold, (found.ascent.images - found.images) / 2 + 0.5
     rows: list[list[Pixels | None]] = [
         list(map(pixels, pictures[:SHOWN]))
@@ -98,19 +98,19 @@ def _picture(found: RegionAscent) -> Picture:
     )
     steps = found.ascent.activations.shape[1] - 1
     return Picture(
-        f"ascent-{_kind(found)}-{found.region}",
+        f"ascent-{_kind(found)}-{found.target.name.replace(', ', '-').replace(' ', '-')}",
         f"{fold.name}: {found.units.name} {found.unit} at row {found.place[0]}, column "
-        f"{found.place[1]} ({found.region}), {steps} steps",
+        f"{found.place[1]} ({found.target.name}), {steps} steps",
         figure,
     )
 
 
-def _kind(found: RegionAscent) -> str:
+def _kind(found: TargetAscent) -> str:
     is_capsules = isinstance(found.fold.network, CapsuleNetwork)
     return "capsules" if is_capsules else found.fold.settings.network.lower()
 
 
-def _cosines(found: RegionAscent) -> dict[int, list[tuple[str, str]]]:
+def _cosines(found: TargetAscent) -> dict[int, list[tuple[str, str]]]:
     """Between neighbours, of the first row and of the second."""
     shown = found.selected[:SHOWN]
     of_places = {(pair.first, pair.second): pair for pair in pairs(shown, found.ascent)}
@@ -125,7 +125,7 @@ def _after(pair: Pair) -> tuple[str, str]:
     return f"{pair.after:.2f}", MORE if pair.more_orthogonal else LESS
 
 
-def _table(context: Context, found: RegionAscent) -> Table:
+def _table(context: Context, found: TargetAscent) -> Table:
     selected = found.selected
     claim: OrthogonalityClaim = orthogonality_claim(
         found.ascent.before.float().cpu().numpy(),
@@ -151,7 +151,7 @@ def _table(context: Context, found: RegionAscent) -> Table:
         for kind, each in claim.kinds.items()
     ]
     return Table(
-        f"{found.region.capitalize()}: directions of {found.units.name} {found.unit} in "
+        f"{found.target.name.capitalize()}: directions of {found.units.name} {found.unit} in "
         f"{claim.images} images of {claim.subjects} people",
         "Pairs of images",
         (Heading("Pairs"), *(Heading(name, told) for name in ("before", "after", "change"))),

@@ -14,8 +14,9 @@ from fastcaps.training.analysis.claims.deformations import (
     together,
 )
 from fastcaps.training.analysis.claims.facial_parts import part_frames
-from fastcaps.training.analysis.context import MEASURED_REGIONS, Context, Progress
+from fastcaps.training.analysis.context import Context, Progress
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
+from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.networks.network import PRIMARY_DIM
 from fastcaps.training.tables.layout import Notes

@@ -1,4 +1,4 @@
-"""Gradient ascent on a unit that sees a part of the face, over images that show it changed."""
+"""Gradient ascent on a unit that sees a part of the face, and the images that it changes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import Place, region_place
 from fastcaps.training.analysis.selection import Selected
+from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import UnitMap, unit_map
 from fastcaps.training.networks.network import CapsuleNetwork
 
-__all__ = ["RegionAscent", "region_ascent", "region_images"]
+__all__ = ["TargetAscent", "target_ascent", "target_images"]
 
 OF_FIRST_PERSON = 5
 
 
 @dataclass(frozen=True)
-class RegionAscent:
+class TargetAscent:
     """What became of B images.
 
     Attributes:
         fold: whose network was climbed.
-        region: name of the part of the face.
+        target: what was to be climbed.
         units: of the network.
         unit, place: that was made more active.
         selected: what the images stand for.
@@ -38,7 +39,7 @@ class RegionAscent:
     """
 
     fold: OpenedFold
-    region: str
+    target: Target
     units: UnitMap
     unit: int
     place: Place
@@ -47,27 +48,29 @@ class RegionAscent:
     ascent: Ascent
 
 
-def region_images(context: Context, region: str, count: int) -> tuple[Selected, ...]:
-    """Images that are right in every class and show the region changed, no frame twice.
+def target_images(context: Context, target: Target, count: int) -> tuple[Selected, ...]:
+    """Images that are right in every class and show the target changed, no frame twice.
 
     First several of whoever shows most of its classes, then of other people in turn, of each the
-    class that has been taken least. Emotions change all regions.
+    class that has been taken least. Emotions change all parts of the face; and which action units
+    change a place that is given by its row and column is not known, so all count.
 
     Args:
         context: what is looked into.
-        region: name of a part of the face, see :data:`PART_UNITS`.
+        target: which part of the face.
         count: the most images.
 
     Raises:
         InputError: no test image is right in every class.
     """
     tested = context.fold.tested
-    of_region = set(map(column, PART_UNITS[region]))
+    fitting = set(tested.classes)
+    if isinstance(target.where, str) and not tested.exclusive:
+        fitting = set(map(column, PART_UNITS[target.where]))
     of_people: dict[str, dict[int, Selected]] = {}
     frames: set[int] = set()
     for one in sorted(context.selected, key=lambda one: -one.score):
-        fits = tested.exclusive or tested.classes[one.class_index] in of_region
-        if fits and one.place not in frames:
+        if tested.classes[one.class_index] in fitting and one.place not in frames:
             of_people.setdefault(one.subject, {}).setdefault(one.class_index, one)
             frames.add(one.place)
     people = sorted(of_people, key=lambda subject: -len(of_people[subject]))
@@ -83,38 +86,49 @@ def region_images(context: Context, region: str, count: int) -> tuple[Selected, 
     return tuple(taken[:count])
 
 
-def region_ascent(
+def target_ascent(
     context: Context,
     fold: OpenedFold,
-    region: str,
+    target: Target,
     selected: tuple[Selected, ...],
     progress: Progress,
-) -> RegionAscent:
-    """Make one unit at the place of a region more active.
+) -> TargetAscent:
+    """Make one unit at the place of a target more active.
 
-    Of primary capsules, the one that gives most to the classes that the images stand for; of
-    convolution units, as in the paper, the most active one.
+    Of primary capsules, the target's, or the one that gives most to the classes that the images
+    stand for; of convolution units, as in the paper, the most active one.
 
     Args:
-        context: how images are changed.
+        context: how images are changed, and the network whose places targets are told in.
         fold: whose network is climbed; tested on the same frames as that of ``context``.
-        region: name of a part of the face, see :data:`fastcaps.training.analysis.places.REGIONS`.
+        target: which unit; for the places of another network, those with the nearest centre.
         selected: the images, at least one.
         progress: is told how far it is.
 
     Raises:
-        InputError: the network's units have no places, or an activation is not finite.
+        InputError: there is no such unit or place, the network's units have no places, or an
+            activation is not finite.
     """
     units = unit_map(fold.network)
-    place = region_place(region, units.field, fold.network.options.side)
+    place = _place(context, fold, target, units)
     images = fold.images(places_of(selected))
-    unit = _unit(fold, units, place, images, selected)
+    unit = _unit(fold, target, units, place, images, selected)
     ascent = ascend(units, images, unit, place, context.ascent, progress)
-    return RegionAscent(fold, region, units, unit, place, selected, images, ascent)
+    return TargetAscent(fold, target, units, unit, place, selected, images, ascent)
+
+
+def _place(context: Context, fold: OpenedFold, target: Target, units: UnitMap) -> Place:
+    if isinstance(target.where, str):
+        return region_place(target.where, units.field, fold.network.options.side)
+    field = unit_map(context.fold.network).field
+    field.check(target.where)
+    row, across = (units.field.nearest(field.centre(number)) for number in target.where)
+    return row, across
 
 
 def _unit(
     fold: OpenedFold,
+    target: Target,
     units: UnitMap,
     place: Place,
     images: Tensor,
@@ -122,6 +136,8 @@ def _unit(
 ) -> int:
     row, across = place
     if isinstance(fold.network, CapsuleNetwork):
+        if target.unit is not None:
+            return target.unit
         given = coupling_maps(fold.network, images).contributions[..., row, across]
         classes = torch.tensor([one.class_index for one in selected])
         return int(given[torch.arange(len(images)), classes].mean(0).argmax())

@@ -1,7 +1,8 @@
-"""Which images and which unit a region's ascent takes."""
+"""Which images and which unit an ascent takes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from fastcaps.training.analysis.ascent import AscentSettings
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
-from fastcaps.training.analysis.region_ascent import region_ascent, region_images
+from fastcaps.training.analysis.target_ascent import target_ascent, target_images
+from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import unit_map
+from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.networks import make_network
 from fastcaps.training.networks.network import Network, NetworkOptions
@@ -57,7 +60,7 @@ def test_the_first_images_are_of_whoever_shows_most_classes(tmp_path: Path) -> N
         "aabbcc",
         [[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]],
     )
-    found = region_images(Context(fold), "mouth", 10)
+    found = target_images(Context(fold), Target("mouth"), 10)
     # AU 6 is none of the mouth's; b shows both others, a one of them, c the other.
     assert [(one.subject, one.class_index, one.place) for one in found] == [
         ("b", 2, 3),
@@ -65,14 +68,14 @@ def test_the_first_images_are_of_whoever_shows_most_classes(tmp_path: Path) -> N
         ("c", 2, 5),
         ("a", 1, 1),
     ]
-    assert region_images(Context(fold), "mouth", 2) == found[:2]
-    assert [one.place for one in region_images(Context(fold), "eyes", 10)] == [0]
-    assert region_images(Context(fold), "brows", 10) == ()
+    assert target_images(Context(fold), Target("mouth"), 2) == found[:2]
+    assert [one.place for one in target_images(Context(fold), Target("eyes"), 10)] == [0]
+    assert target_images(Context(fold), Target("brows"), 10) == ()
 
 
 def test_no_frame_is_taken_twice(tmp_path: Path) -> None:
     fold = opened(tmp_path, "aaaa", [[0, 1, 1], [0, 1, 1], [0, 1, 0], [0, 0, 0]])
-    places = [one.place for one in region_images(Context(fold), "mouth", 10)]
+    places = [one.place for one in target_images(Context(fold), Target("mouth"), 10)]
     assert len(places) == len(set(places)) >= 1
 
 
@@ -82,9 +85,9 @@ def test_the_unit_is_the_one_that_counts_most(tmp_path: Path, name: str) -> None
     network = make_network(name, NetworkOptions(3, 96, channels=1)).eval()
     fold = opened(tmp_path, "abcd", [[0, 1, 0]] * 4, network)
     context = Context(fold, ascent=AscentSettings(steps=2))
-    selected = region_images(context, "mouth", 4)
+    selected = target_images(context, Target("mouth"), 4)
     told: list[tuple[int, int]] = []
-    found = region_ascent(context, fold, "mouth", selected, lambda *step: told.append(step))
+    found = target_ascent(context, fold, Target("mouth"), selected, lambda *step: told.append(step))
     row, column = found.place
     units = unit_map(network)
     with torch.no_grad():
@@ -97,3 +100,46 @@ def test_the_unit_is_the_one_that_counts_most(tmp_path: Path, name: str) -> None
     torch.testing.assert_close(found.ascent.before, before)
     assert told == [(1, 2), (2, 2)]
     assert torch.equal(found.images, fold.images(np.array([one.place for one in selected])))
+
+
+def test_a_place_and_a_capsule_can_be_chosen(tmp_path: Path) -> None:
+    fold = opened(tmp_path, "abc", [[0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    context = Context(fold, ascent=AscentSettings(steps=1))
+    target = Target((1, 4), unit=7)
+    selected = target_images(context, target, 5)
+    assert {one.class_index for one in selected} == {0, 1, 2}
+    found = target_ascent(context, fold, target, selected, lambda *step: None)
+    assert (found.unit, found.place) == (7, (1, 4))
+
+
+def test_a_place_is_the_nearest_one_in_another_network(tmp_path: Path) -> None:
+    fold = opened(tmp_path, "a", [[0, 1, 0]])
+    baseline = replace(fold, network=make_network("ConvNet", fold.network.options).eval())
+    context = Context(fold, baseline, AscentSettings(steps=1))
+    target = Target((1, 4), unit=7)
+    selected = target_images(context, target, 1)
+    found = target_ascent(context, baseline, target, selected, lambda *step: None)
+    field = unit_map(fold.network).field
+    other = found.units.field
+    for given, place in zip((1, 4), found.place, strict=True):
+        assert abs(field.centre(given) - other.centre(place)) <= other.jump / 2
+    # Units are counted anew in each network.
+    active = found.units.activations(found.images)[0].permute(1, 2, 0)[found.place]
+    assert found.unit == int(active.argmax())
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (Target("mouth", unit=32), r"^unit: expected 0 \.\. 31, got 32$"),
+        (Target((3, 99)), r"^place: expected row and column in 0 \.\. \d+, got \(3, 99\)$"),
+    ],
+)
+def test_a_place_or_a_capsule_out_of_range_is_told(
+    tmp_path: Path, target: Target, message: str
+) -> None:
+    fold = opened(tmp_path, "a", [[0, 1, 0]])
+    context = Context(fold)
+    selected = target_images(context, target, 1)
+    with pytest.raises(InputError, match=message):
+        target_ascent(context, fold, target, selected, lambda *step: None)
