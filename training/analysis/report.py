@@ -1,4 +1,4 @@
-"""The sections of an analysis as one page that needs no other file, and their figures as files."""
+"""The sections of an analysis as one page that needs no other file, and as files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from fastcaps.training.analysis.section import Section
 from fastcaps.training.analysis.templates import png_address, read_text, render
 from fastcaps.training.folders import write_atomically
 from fastcaps.training.tables.html import page_style, table_section
+from fastcaps.training.tables.markdown import escape_markdown, to_markdown
 
-__all__ = ["REPORT", "write_report"]
+__all__ = ["CLAIMS", "REPORT", "write_report"]
 
 REPORT = "report.html"
+CLAIMS = "claims.md"
 
 
 def write_report(
     out: Path, title: str, about: Sequence[str], sections: Mapping[str, Section]
 ) -> None:
-    """Write ``report.html`` and a PNG file for each figure.
+    """Write ``report.html``, a PNG file for each figure, and ``claims.md`` with what is measured.
 
     Args:
         out: the folder, which is there.
@@ -53,6 +55,20 @@ def write_report(
         style=page_style() + read_text("report.css"),
     )
     write_atomically(out / REPORT, lambda file: file.write(page.encode()))
+    claims = _claims(title, about, sections)
+    write_atomically(out / CLAIMS, lambda file: file.write(claims.encode()))
+
+
+def _claims(title: str, about: Sequence[str], sections: Mapping[str, Section]) -> str:
+    """Words, verdicts and tables in Markdown, of the sections that have any."""
+    parts = [f"# {escape_markdown(title)}", *map(escape_markdown, about)]
+    for name, section in sections.items():
+        if section.tables or section.verdicts:
+            parts += [f"## {escape_markdown(name)}", *map(escape_markdown, section.text)]
+            lines = (f"- {escape_markdown(line)}" for line in (*section.verdicts, *section.missing))
+            parts.append("\n".join(lines))
+            parts += (to_markdown(table, level=3).strip() for table in section.tables)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _name(title: str) -> str:

@@ -30,6 +30,7 @@ class Section:
 
     Attributes:
         text: paragraphs.
+        verdicts: what it says of claims, a sentence each.
         pictures: figures, in order.
         tables: below them.
         fragment: HTML of its own, below these; trusted.
@@ -37,6 +38,7 @@ class Section:
     """
 
     text: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
     fragment: str = ""

@@ -7,24 +7,29 @@ from collections.abc import Iterable
 
 from fastcaps.training.tables.model import Cell, Heading, Table
 
-__all__ = ["to_markdown"]
+__all__ = ["escape_markdown", "to_markdown"]
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|&#~$])")
 
 
-def to_markdown(table: Table) -> str:
-    """A heading, the table and a numbered list of its notes; own runs are in italics."""
+def to_markdown(table: Table, level: int = 2) -> str:
+    """A heading, the table and a numbered list of its notes; own runs are in italics.
+
+    Args:
+        table: the table.
+        level: of the heading, 1 .. 6.
+    """
     lines = [
-        f"## {_escape(table.title)}",
+        f"{'#' * level} {escape_markdown(table.title)}",
         "",
-        _line([_escape(table.corner), *map(_heading, table.columns)]),
+        _line([escape_markdown(table.corner), *map(_heading, table.columns)]),
         _line(["---", *("---:" for _ in table.columns)]),
         *(_line([_heading(row.heading), *map(_cell, row.cells)]) for row in table.rows),
         "",
     ]
     if table.notes:
         numbered = enumerate(table.notes, start=1)
-        lines += [*(f"{number}. {_escape(note)}" for number, note in numbered), ""]
+        lines += [*(f"{number}. {escape_markdown(note)}" for number, note in numbered), ""]
     return "\n".join(lines)
 
 
@@ -38,13 +43,14 @@ def _heading(heading: Heading) -> str:
 
 def _cell(cell: Cell) -> str:
     text = _marked(cell.text, "**" if cell.best else "", cell.notes)
-    return f"{text} ({_escape(cell.detail)})" if cell.detail else text
+    return f"{text} ({escape_markdown(cell.detail)})" if cell.detail else text
 
 
 def _marked(text: str, mark: str, notes: tuple[int, ...]) -> str:
     noted = f" [{', '.join(map(str, notes))}]" if notes else ""
-    return f"{mark}{_escape(text)}{mark}{noted}"
+    return f"{mark}{escape_markdown(text)}{mark}{noted}"
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Words in one line, in which no character means more than itself."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from fastcaps.training.analysis.report import REPORT, write_report
+from fastcaps.training.analysis.report import CLAIMS, REPORT, write_report
 from fastcaps.training.analysis.section import Picture, Section
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 from tests.training.html_page import HtmlPage
@@ -20,11 +20,21 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
             text=("a < b",), pictures=(Picture("one", "caption & more", PNG),), tables=(table,)
         ),
         "Second": Section(missing=("no <image>",), fragment="<p id='own'>own</p>"),
+        "Third": Section(text=("see",), verdicts=("It *holds*.",), missing=("half of it",)),
     }
     write_report(tmp_path, "Title <x>", ["about"], sections)
     assert (tmp_path / "one.png").read_bytes() == PNG
     page = HtmlPage((tmp_path / REPORT).read_text())
-    for words in ("Title <x>", "about", "a < b", "caption & more", "no <image>", "<AU>", "own"):
+    for words in (
+        "Title <x>",
+        "about",
+        "a < b",
+        "caption & more",
+        "no <image>",
+        "<AU>",
+        "own",
+        "*holds*",
+    ):
         assert words in "".join(page.words)
     ((alt, address),) = page.pictures
     assert alt == "caption & more"
@@ -32,5 +42,10 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
     assert page.links[:2] == ["#first-part", "#second"]
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
+    assert (tmp_path / CLAIMS).read_text() == (
+        "# Title \\<x\\>\n\nabout\n\n## First part\n\na \\< b\n\n"
+        "### Numbers\n\n| Class | rho |\n| --- | ---: |\n| \\<AU\\> | 0.5 |\n\n"
+        "## Third\n\nsee\n\n- It \\*holds\\*.\n- half of it\n"
+    )
     # It needs nothing from elsewhere.
     assert "http" not in (tmp_path / REPORT).read_text()

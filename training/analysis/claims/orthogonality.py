@@ -24,12 +24,15 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import undefined
 from fastcaps.training.evaluation.report import Measure
 
-__all__ = ["Orthogonality", "OrthogonalityClaim", "orthogonality_claim"]
+__all__ = ["SAME_PERSON", "Orthogonality", "OrthogonalityClaim", "orthogonality_claim"]
 
 Numbers = NDArray[np.float64]
 
+SAME_PERSON = "same person, different class"
+"""The pairs of which the paper says that they become more orthogonal."""
+
 KINDS = (
-    "same person, different class",
+    SAME_PERSON,
     "different person, same class",
     "different person, different class",
 )

@@ -6,14 +6,19 @@ from functools import partial
 
 import numpy as np
 
-from fastcaps.training.analysis.claims.orthogonality import OrthogonalityClaim, orthogonality_claim
+from fastcaps.training.analysis.claims.orthogonality import (
+    SAME_PERSON,
+    OrthogonalityClaim,
+    orthogonality_claim,
+)
 from fastcaps.training.analysis.context import Context, Progress, places_of
 from fastcaps.training.analysis.directions import Pair, pairs
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
-from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS
+from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Picture, Section
 from fastcaps.training.analysis.target_ascent import TargetAscent, target_ascent, target_images
 from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.networks.network import CapsuleNetwork
 from fastcaps.training.tables.layout import Notes
 from fastcaps.training.tables.measure_cells import measure_cell
@@ -54,7 +59,7 @@ def ascent(context: Context, progress: Progress) -> Section:
         if not selected
     ]
     work = [(target, fold) for target, selected in images.items() if selected for fold in folds]
-    pictures, tables = [], []
+    pictures, tables, verdicts = [], [], []
     for number, (target, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
         has_capsules = isinstance(fold.network, CapsuleNetwork)
@@ -66,9 +71,15 @@ def ascent(context: Context, progress: Progress) -> Section:
             continue
         pictures.append(_picture(found))
         if has_capsules:
-            tables.append(_table(context, found))
+            claim = _claim(context, found)
+            tables.append(_table(found, claim))
+            verdicts.append(_verdict(found, claim))
     return Section(
-        text=TEXT, pictures=tuple(pictures), tables=tuple(tables), missing=tuple(missing)
+        text=TEXT,
+        verdicts=tuple(verdicts),
+        pictures=tuple(pictures),
+        tables=tuple(tables),
+        missing=tuple(missing),
     )
 
 
@@ -125,9 +136,9 @@ def _after(pair: Pair) -> tuple[str, str]:
     return f"{pair.after:.2f}", MORE if pair.more_orthogonal else LESS
 
 
-def _table(context: Context, found: TargetAscent) -> Table:
+def _claim(context: Context, found: TargetAscent) -> OrthogonalityClaim:
     selected = found.selected
-    claim: OrthogonalityClaim = orthogonality_claim(
+    return orthogonality_claim(
         found.ascent.before.float().cpu().numpy(),
         found.ascent.after.float().cpu().numpy(),
         np.array([one.subject for one in selected], dtype=object),
@@ -136,6 +147,28 @@ def _table(context: Context, found: TargetAscent) -> Table:
         resamples=context.resamples,
         seed=context.seed,
     )
+
+
+def _verdict(found: TargetAscent, claim: OrthogonalityClaim) -> str:
+    change = claim.kinds[SAME_PERSON].change
+    fall: Measure = {
+        **change,
+        "value": _negative(change["value"]),
+        "low": _negative(change["high"]),
+        "high": _negative(change["low"]),
+    }
+    return verdict(
+        f"{found.target.name}: ascent makes directions in images of one person more orthogonal "
+        "(fall of the absolute cosine)",
+        fall,
+    )
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _table(found: TargetAscent, claim: OrthogonalityClaim) -> Table:
     notes = Notes()
     told = notes.numbers(["mean of the absolute cosine", CONFIDENCE_NOTE])
     rows = [

@@ -73,7 +73,7 @@ def attributes(context: Context, progress: Progress) -> Section:
         verdict(f"Directions tell {one.name.replace('_', ' ')}", one.values["directions"], TOLD)
         for one in found.attributes
     ]
-    return Section(text=(TEXT, " ".join(verdicts)), tables=(table,))
+    return Section(text=(TEXT,), verdicts=tuple(verdicts), tables=(table,))
 
 
 def _row(one: Probe, names: tuple[str, ...], notes: Notes, ruled: bool) -> Row:

@@ -29,6 +29,8 @@ CAPSULES = "primary capsules"
 UNITS = "convolution units"
 TOGETHER = f"{PRIMARY_DIM} convolution units together"
 
+COUNTED: Mapping[str, str] = {UNITS: "a convolution unit", TOGETHER: TOGETHER}
+
 TEXT = (
     "Rashid and Lee find that a single primary capsule stands for several deformations of a part "
     "of the face, and a convolution unit does not. Below are means over the units at the place of "
@@ -79,10 +81,12 @@ def deformations(context: Context, progress: Progress) -> Section:
             )
         )
         for other, difference in found.differences.items():
-            claim = f"{region}: it has more of them than {other}"
+            claim = f"{region}: it has more of them than {COUNTED[other]}"
             verdicts.append(verdict(claim, difference.distinct))
         progress(done, len(MEASURED_REGIONS))
-    return Section(text=(TEXT, *verdicts), tables=tuple(tables), missing=tuple(missing))
+    return Section(
+        text=(TEXT,), verdicts=tuple(verdicts), tables=tuple(tables), missing=tuple(missing)
+    )
 
 
 def _populations(context: Context, region: str) -> dict[str, NDArray[np.float32]]:

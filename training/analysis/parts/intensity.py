@@ -59,7 +59,8 @@ def intensity(context: Context, progress: Progress) -> Section:
             claim = f"They do so more than those of {context.baseline_name} {where}"
             verdicts.append(verdict(claim, mean.difference))
     return Section(
-        text=(TEXT, *verdicts),
+        text=(TEXT,),
+        verdicts=tuple(verdicts),
         tables=tuple(_table(context, where, table) for where, table in tables.items()),
     )
 
