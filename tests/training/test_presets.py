@@ -309,7 +309,7 @@ def test_changes_are_given_as_key_and_value() -> None:
 
 
 def test_another_network_keeps_the_factors_of_parts_that_it_has() -> None:
-    assert load_preset("smiles").lr_factors == {"classes": 0.2}
+    assert load_preset("smiles").lr_factors == {"classes": 0.2, "decoder": 10.0}
     assert load_preset("smiles", changes={"network": "ConvNet"}).lr_factors == {}
     frozen = load_preset("vggf-bp4d", changes={"network": "VGG"}).lr_factors
     assert frozen == {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4"), 0.0), "conv5": 0.1}
