@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.ascent import AscentSettings
+from fastcaps.training.analysis.claims.attributes import Attribute, known_attributes
 from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
+from fastcaps.training.analysis.correlates import strongest_correlates
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.selection import Selected, select
@@ -66,6 +69,32 @@ class Context:
         return (
             None if self.baseline is None else gather(self.baseline, self.sample, MEASURED_REGIONS)
         )
+
+    @cached_property
+    def dimension_names(self) -> tuple[tuple[str, ...], ...]:
+        """What the D dimensions of each class capsule go with, "" for nothing, see
+        :func:`strongest_correlates`: with attributes of the pictures and with the other classes,
+        among the frames of :attr:`sample` that show the class.
+
+        Raises:
+            InputError: the truth of the data cannot be read.
+        """
+        tested, activity = self.fold.tested, self.activity
+        labels = tested.labels[self.sample].astype(np.float64)
+        labels[labels == UNKNOWN] = np.nan
+        attributes = (
+            *known_attributes(self.fold.prepared, self.fold.rows[self.sample], activity.thumbnails),
+            *map(Attribute, tested.classes, tested.classes, labels.T),
+        )
+        lengths = np.linalg.norm(activity.features, axis=2, keepdims=True)
+        directions = activity.features / np.maximum(lengths, np.finfo(np.float32).tiny)
+        named = []
+        for place in range(len(tested.classes)):
+            shown = labels[:, place] == 1
+            of_shown = [replace(one, values=one.values[shown]) for one in attributes]
+            found = strongest_correlates(directions[shown, place], of_shown)
+            named.append(tuple("" if one is None else one.text for one in found))
+        return tuple(named)
 
     @cached_property
     def selected(self) -> tuple[Selected, ...]:

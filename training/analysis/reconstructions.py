@@ -17,6 +17,7 @@ from fastcaps.training.networks.network import CapsuleNetwork
 __all__ = [
     "MAGNITUDES",
     "TURNS",
+    "dimension_changes",
     "dimension_effects",
     "direction_sweep",
     "magnitude_sweep",
@@ -132,17 +133,22 @@ def turned_reconstructions(
 
 
 def dimension_effects(pictures: Tensor) -> Tensor:
-    """How much each dimension changes the pictures.
+    """How much each dimension changes the pictures, beyond all of one getting lighter or darker.
 
     Args:
         pictures: of :func:`direction_sweep`, [B, D, K, C, side, side].
 
     Returns:
-        Root of the mean squared change of a pixel from the first value to the last, over all
-        images and pixels; float32 [D] in 0 .. 1.
+        Root of the mean squared change of a pixel from the first value to the last, less the mean
+        change of its picture, over all images and pixels; float32 [D] in 0 .. 1.
     """
+    return dimension_changes(pictures).square().mean(dim=(0, 2, 3, 4)).sqrt()
+
+
+def dimension_changes(pictures: Tensor) -> Tensor:
+    """What :func:`dimension_effects` measures, [B, D, C, side, side]."""
     change = pictures[:, :, -1] - pictures[:, :, 0]
-    return change.square().mean(dim=(0, 2, 3, 4)).sqrt()
+    return change - change.mean(dim=(2, 3, 4), keepdim=True)
 
 
 def _turned(capsules: Tensor, value: float) -> Tensor:

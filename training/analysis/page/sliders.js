@@ -77,8 +77,10 @@ function showControls() {
   parts.dimensions.forEach((row, place) => {
     const dimension = ordered[place];
     row.querySelector("label").textContent = `Dimension ${dimension}`;
-    row.querySelector("small").textContent =
-      `${text(data.effects[chosen][dimension], 1)} grey levels`;
+    row.querySelector("small").textContent = [
+      data.names[chosen][dimension],
+      `${text(data.effects[chosen][dimension], 1)} grey levels`,
+    ].filter(Boolean).join(", ");
     showSlider(
       row,
       capsules.values[chosen][dimension],

@@ -40,6 +40,7 @@ def slider_fragment(
     labels: Tensor,
     captions: Sequence[str],
     *,
+    names: Sequence[Sequence[str]] | None = None,
     name: str = "sliders",
 ) -> str:
     """HTML with sliders for class capsules, and the faces that the decoder makes of them.
@@ -55,6 +56,7 @@ def slider_fragment(
         v: what the network gives for them, [B, N, D].
         labels: [B, N]: 1 for the classes present at first.
         captions: of the faces.
+        names: what the D dimensions of each class go with; "" for nothing.
         name: with which all ids begin: letters, digits, - and _, a letter first; another one for
             each fragment of a report.
 
@@ -84,6 +86,7 @@ def slider_fragment(
             "classes": list(classes),
             "decoder": exported_decoder(network),
             "effects": _effects(network, v, labels),
+            "names": names or [[""] * v.shape[2]] * v.shape[1],
             "faces": [
                 {"caption": caption, "present": shown, "capsules": vectors}
                 for caption, shown, vectors in zip(

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from fastcaps.training.analysis.context import Context, Progress, places_of
-from fastcaps.training.analysis.figures import picture_grid, pixels
-from fastcaps.training.analysis.reconstructions import TURNS, dimension_effects, direction_sweep
+from fastcaps.training.analysis.correlates import LEAST
+from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
+from fastcaps.training.analysis.reconstructions import (
+    TURNS,
+    dimension_changes,
+    dimension_effects,
+    direction_sweep,
+)
 from fastcaps.training.analysis.section import Picture, Section
 from fastcaps.training.analysis.selection import Selected
 
@@ -33,8 +39,12 @@ def direction(context: Context, progress: Progress) -> Section:
         text=(
             "Each row varies one of the dimensions of a class's capsule from "
             f"{TURNS[0]} to {TURNS[-1]} and restores the capsule's length (Rashid and Lee, "
-            "figure 3). Rows are sorted by how much they change the picture; the number is the "
-            f"root mean square change of a pixel (0 to 1) over {IMAGES_PER_CLASS} images or fewer.",
+            "figure 3); the last picture shows the change from left to right, lighter or darker. "
+            "Rows are sorted by how much they change the picture beyond making all of it lighter "
+            "or darker; the number is the root mean square of that change in a pixel (0 to 1) over "
+            f"{IMAGES_PER_CLASS} images or fewer. Below it stands what goes with the dimension "
+            "most in test images that show the class, if Spearman's correlation is "
+            f"{LEAST} or more either way.",
         ),
         pictures=tuple(sheets),
         missing=tuple(
@@ -48,13 +58,17 @@ def _sheet(context: Context, class_index: int, selected: list[Selected]) -> Pict
     fold, places = context.fold, places_of(selected)
     images = fold.images(places)
     pictures = direction_sweep(fold.capsules, images, fold.labels(places), class_index)
-    effects = dimension_effects(pictures)
+    effects, changes = dimension_effects(pictures), dimension_changes(pictures)[0]
+    changes = (0.5 + changes / (2 * changes.abs().max())).nan_to_num(0.5)
     order = effects.argsort(descending=True).tolist()
-    rows = [list(map(pixels, pictures[0, dimension])) for dimension in order]
-    labels = [f"{dimension}: {effects[dimension]:.3f}" for dimension in order]
+    rows: list[list[Pixels | None]] = [
+        [*map(pixels, pictures[0, dimension]), pixels(changes[dimension])] for dimension in order
+    ]
+    names = context.dimension_names[class_index]
+    labels = [f"{dimension}: {effects[dimension]:.3f}\n{names[dimension]}" for dimension in order]
     name = fold.tested.classes[class_index]
     return Picture(
         f"direction-{name}",
         f"{name}: the dimensions of its capsule, in an image of {selected[0].subject}",
-        picture_grid(rows, labels, [f"{value:+.1f}" for value in TURNS], inches=0.7),
+        picture_grid(rows, labels, [*(f"{value:+.1f}" for value in TURNS), "change"], inches=0.7),
     )

@@ -27,7 +27,13 @@ def sliders(context: Context, progress: Progress) -> Section:
         v = network(images)
     captions = [f"{one.subject}, {fold.tested.classes[one.class_index]}" for one in shown]
     fragment = slider_fragment(
-        network, fold.tested.classes, images, v, fold.labels(places), captions
+        network,
+        fold.tested.classes,
+        images,
+        v,
+        fold.labels(places),
+        captions,
+        names=context.dimension_names,
     )
     progress(1, 1)
     return Section(

@@ -65,6 +65,7 @@ class Shown:
             self.v,
             self.labels,
             self.captions,
+            names=[[f"size {number}", *[""] * 31] for number in range(len(self.classes))],
             name=name,
         )
 

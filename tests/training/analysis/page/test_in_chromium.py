@@ -181,6 +181,7 @@ def test_dimensions_that_change_most_come_first(page: Page, gray: Shown) -> None
         part.get_by_role("combobox").select_option(str(number))
         order = np.argsort(-np.array(effects[number]), kind="stable")
         assert shown_dimensions(part) == order[:8].tolist()
+        assert f"size {number}, {effects[number][0]:.1f} grey levels" in (part.text_content() or "")
     part.get_by_text("24 dimensions").click()
     assert shown_dimensions(part) == order.tolist()
 
