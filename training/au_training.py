@@ -89,7 +89,7 @@ class AUTraining(lightning.LightningModule):
             for name, part in self.network.parts().items()
             if factors.get(name, 1.0) > 0
         ]
-        optimizer = torch.optim.Adam(groups, fused=True)
+        optimizer = torch.optim.Adam(groups, lr=self.settings.lr, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: (

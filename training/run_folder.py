@@ -155,7 +155,10 @@ class EpochLog(Callback):
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Note the learning rate; after the step it is the next one's already."""
-        self._lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        optimizer = trainer.optimizers[0]
+        group = optimizer.param_groups[0]
+        # Of parts of the network that have no factor of their own.
+        self._lr = optimizer.defaults["lr"] * group["lr"] / group.get("initial_lr", group["lr"])
 
     def on_train_batch_end(
         self,

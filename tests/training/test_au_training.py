@@ -94,7 +94,7 @@ def test_the_log_has_the_rate_of_an_epochs_last_step(data: Prepared, tmp_path: P
         lr_from_epoch={2: 1e-4},
         lr_decay=0.5,
         lr_decay_steps=2,
-        lr_factors={"conv1": 0.1},
+        lr_factors={"conv1": 0.1, "decoder": 3},
     )
     last = [STEPS_PER_EPOCH * epoch - 1 for epoch in (1, 2, 3)]
     expected = [
