@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +21,8 @@ from fastcaps.training.analysis.section import Section
 from fastcaps.training.errors import InputError
 
 __all__ = ["PARTS", "analyze"]
+
+LOG = logging.getLogger(__name__)
 
 Part = Callable[[Context, Progress], Section]
 
@@ -71,6 +74,10 @@ def _section(context: Context, part: Part, progress: Progress) -> Section:
         return part(context, progress)
     except InputError as error:
         return Section(missing=(str(error),))
+    except Exception as error:
+        # The work on the other parts is not to be lost by a fault in one.
+        LOG.exception("a part of the report failed")
+        return Section(missing=(f"{type(error).__name__}: {error}",))
 
 
 def _about(context: Context) -> tuple[str, ...]:

@@ -171,5 +171,6 @@ def _blurred(images: Tensor, step: int, settings: AscentSettings) -> Tensor:
         return images
     first, last = settings.blur
     sigma = first + (last - first) * step / max(settings.steps - 1, 1)
-    kernel = 2 * math.ceil(3 * sigma) + 1
+    # What lies outside the picture mirrors it, and no mirror is larger than that.
+    kernel = 2 * min(math.ceil(3 * sigma), min(images.shape[2:]) - 1) + 1
     return gaussian_blur(images, [kernel, kernel], [sigma, sigma])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,21 +12,33 @@ from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.ascent import AscentSettings
-from fastcaps.training.analysis.claims.attributes import Attribute, known_attributes
+from fastcaps.training.analysis.claims.attributes import (
+    Attribute,
+    picture_attributes,
+    true_attributes,
+)
 from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
+from fastcaps.training.analysis.claims.intensity import check_same_frames
 from fastcaps.training.analysis.correlates import strongest_correlates
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.selection import Selected, select
 from fastcaps.training.analysis.targets import REGION_TARGETS, Target
+from fastcaps.training.analysis.units import unit_map
+from fastcaps.training.errors import InputError
+from fastcaps.training.networks.network import CapsuleNetwork
 
-__all__ = ["Context", "Progress", "places_of", "spread"]
+__all__ = ["Context", "Progress", "places_of", "silently", "spread"]
 
 MOST_FRAMES = 2000
 """That claims are measured on, spread evenly over the test frames."""
 
 Progress = Callable[[int, int], object]
 """Is told how much of a part is done, and how much there is."""
+
+
+def silently(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,9 @@ class Context:
         targets: and what to make more active.
         resamples: of the subjects, for intervals.
         seed: of what is drawn at random.
+
+    Raises:
+        InputError: the baseline has capsules, or was tested on other frames or for other classes.
     """
 
     fold: OpenedFold
@@ -47,6 +63,16 @@ class Context:
     targets: tuple[Target, ...] = REGION_TARGETS
     resamples: int = 1000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.baseline is None:
+            return
+        if isinstance(self.baseline.network, CapsuleNetwork):
+            raise InputError(
+                "baseline: expected a network without capsules, got "
+                f"{self.baseline.settings.network} in {self.baseline.run}"
+            )
+        check_same_frames(self.fold.tested, self.baseline.tested)
 
     @property
     def baseline_name(self) -> str:
@@ -65,34 +91,45 @@ class Context:
 
     @cached_property
     def baseline_activity(self) -> Activity | None:
-        """What the baseline makes of :attr:`sample`; None where there is no baseline."""
-        return (
-            None if self.baseline is None else gather(self.baseline, self.sample, MEASURED_REGIONS)
-        )
+        """What the baseline makes of :attr:`sample`; None where there is none to be measured."""
+        if self.baseline is None or self.baseline_missing:
+            return None
+        return gather(self.baseline, self.sample, MEASURED_REGIONS)
+
+    @cached_property
+    def baseline_missing(self) -> tuple[str, ...]:
+        """Why the baseline's units cannot be measured, if so."""
+        try:
+            if self.baseline is not None:
+                unit_map(self.baseline.network)
+        except InputError as error:
+            return (f"{self.baseline_name}: {error}",)
+        return ()
 
     @cached_property
     def dimension_names(self) -> tuple[tuple[str, ...], ...]:
         """What the D dimensions of each class capsule go with, "" for nothing, see
         :func:`strongest_correlates`: with attributes of the pictures and with the other classes,
         among the frames of :attr:`sample` that show the class.
-
-        Raises:
-            InputError: the truth of the data cannot be read.
         """
         tested, activity = self.fold.tested, self.activity
         labels = tested.labels[self.sample].astype(np.float64)
         labels[labels == UNKNOWN] = np.nan
-        attributes = (
-            *known_attributes(self.fold.prepared, self.fold.rows[self.sample], activity.thumbnails),
+        attributes = [
+            *picture_attributes(activity.thumbnails),
             *map(Attribute, tested.classes, tested.classes, labels.T),
-        )
+        ]
+        # What is wrong with the truth is told by the part that measures what it says.
+        with suppress(InputError):
+            attributes += true_attributes(self.fold.prepared, self.fold.rows[self.sample])
         lengths = np.linalg.norm(activity.features, axis=2, keepdims=True)
         directions = activity.features / np.maximum(lengths, np.finfo(np.float32).tiny)
         named = []
         for place in range(len(tested.classes)):
             shown = labels[:, place] == 1
             of_shown = [replace(one, values=one.values[shown]) for one in attributes]
-            found = strongest_correlates(directions[shown, place], of_shown)
+            subjects = tested.subjects[self.sample][shown]
+            found = strongest_correlates(directions[shown, place], of_shown, subjects)
             named.append(tuple("" if one is None else one.text for one in found))
         return tuple(named)
 

@@ -24,36 +24,36 @@ class Pair:
 
     Attributes:
         first, second: places, first < second.
-        same_person: whether both show the same person.
         before, after: cosines, -1 .. 1, of the images and of what ascent made of them.
     """
 
     first: int
     second: int
-    same_person: bool
     before: float
     after: float
 
     @property
-    def more_orthogonal(self) -> bool:
-        """Whether ascent brought the cosine nearer to 0: green in the paper's figures."""
-        return abs(self.after) < abs(self.before)
+    def fall(self) -> float:
+        """How much nearer to 0 ascent brought the cosine: green in the paper's figures if above 0,
+        and red if below."""
+        return abs(self.before) - abs(self.after)
 
 
 def pairs(selected: Sequence[Selected], ascent: Ascent) -> tuple[Pair, ...]:
-    """All pairs of images that stand for different classes.
+    """All pairs of images that stand for different classes and have the unit on.
 
     Args:
         selected: what each image of the batch stands for.
         ascent: of the same images.
     """
+    on = (ascent.before.norm(dim=1) > 0) & (ascent.after.norm(dim=1) > 0)
     found = []
     for first, one in enumerate(selected):
         for second, other in enumerate(selected[first + 1 :], start=first + 1):
-            if one.class_index == other.class_index:
+            if one.class_index == other.class_index or not (on[first] and on[second]):
                 continue
             cosines = (_cosine(vectors, first, second) for vectors in (ascent.before, ascent.after))
-            found.append(Pair(first, second, one.subject == other.subject, *cosines))
+            found.append(Pair(first, second, *cosines))
     return tuple(found)
 
 

@@ -90,7 +90,8 @@ def curves(lines: Mapping[str, NDArray[np.floating]], x_label: str, y_label: str
 def face_maps(
     face: Pixels, maps: Mapping[str, NDArray[np.floating]], extent: tuple[float, float]
 ) -> bytes:
-    """Maps drawn over a face, red above 0 and blue below, each scaled to its largest number.
+    """Maps drawn over a face, red above 0 and blue below, each scaled to its largest number, which
+    its title tells.
 
     Args:
         face: the picture below.
@@ -115,7 +116,7 @@ def face_maps(
         )
         axes.set_xlim(0, side)
         axes.set_ylim(side, 0)
-        axes.set_title(name, fontsize="small")
+        axes.set_title(f"{name}: \N{PLUS-MINUS SIGN}{largest:.2g}", fontsize="small")
         axes.set_xticks([])
         axes.set_yticks([])
         _plain(axes)

@@ -68,6 +68,21 @@ class OpenedFold:
             )
         return self.network
 
+    @property
+    def drawing_capsules(self) -> CapsuleNetwork:
+        """The network, if it is one of capsules whose decoder was trained.
+
+        Raises:
+            InputError: it is not.
+        """
+        network = self.capsules
+        if self.settings.alpha == 0:
+            raise InputError(
+                f"run: expected a trained decoder, but {self.run} was trained with alpha = 0, "
+                "without reconstruction"
+            )
+        return network
+
     def images(self, places: NDArray[np.int64]) -> Tensor:
         """The middles of some test frames, as the network sees them.
 

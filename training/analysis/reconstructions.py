@@ -6,6 +6,7 @@ Rashid and Lee, section 4.3, figures 1 to 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from fastcaps.training.networks.network import CapsuleNetwork
 __all__ = [
     "MAGNITUDES",
     "TURNS",
-    "dimension_changes",
+    "DimensionEffects",
     "dimension_effects",
     "direction_sweep",
     "magnitude_sweep",
@@ -132,23 +133,49 @@ def turned_reconstructions(
     return torch.stack(pictures, dim=2)
 
 
-def dimension_effects(pictures: Tensor) -> Tensor:
-    """How much each dimension changes the pictures, beyond all of one getting lighter or darker.
+@dataclass(frozen=True)
+class DimensionEffects:
+    """How much each dimension of a class capsule changes the pictures, from the first turn to the
+    last: root mean squares over images and pixels, in 0 .. 1.
+
+    Attributes:
+        change: float32 [D].
+        shape: of what is left of the change without its mean over each picture, float32 [D]:
+            what is more than all of a picture getting lighter or darker.
+    """
+
+    change: Tensor
+    shape: Tensor
+
+
+@torch.inference_mode()
+def dimension_effects(
+    network: CapsuleNetwork, v: Tensor, labels: Tensor, class_index: int
+) -> DimensionEffects:
+    """Measure the dimensions of a class capsule over some images.
 
     Args:
-        pictures: of :func:`direction_sweep`, [B, D, K, C, side, side].
+        network: in evaluation.
+        v: class capsules of B images, [B, N, D].
+        labels: [B, N]: 1 for the classes present.
+        class_index: whose capsule is turned, 0 .. N - 1; counted as present.
 
-    Returns:
-        Root of the mean squared change of a pixel from the first value to the last, less the mean
-        change of its picture, over all images and pixels; float32 [D] in 0 .. 1.
+    Raises:
+        InputError: there is no such class.
     """
-    return dimension_changes(pictures).square().mean(dim=(0, 2, 3, 4)).sqrt()
-
-
-def dimension_changes(pictures: Tensor) -> Tensor:
-    """What :func:`dimension_effects` measures, [B, D, C, side, side]."""
-    change = pictures[:, :, -1] - pictures[:, :, 0]
-    return change - change.mean(dim=(2, 3, 4), keepdim=True)
+    ends = (TURNS[0], TURNS[-1])
+    changes, shapes = [], []
+    # One image at a time: pictures of all at once would take gigabytes where they are large.
+    for image in range(len(v)):
+        own = slice(image, image + 1)
+        turned = turned_reconstructions(network, v[own], labels[own], class_index, ends)
+        pictures = turned[0]  # [D, 2, C, side, side]
+        change = (pictures[:, 1] - pictures[:, 0]).flatten(1)
+        changes.append(change.square().mean(dim=1))
+        shapes.append(change.var(dim=1, correction=0))
+    return DimensionEffects(
+        *(torch.stack(squares).mean(dim=0).sqrt() for squares in (changes, shapes))
+    )
 
 
 def _turned(capsules: Tensor, value: float) -> Tensor:

@@ -23,6 +23,10 @@ class Picture:
     caption: str
     png: bytes
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png
+
 
 @dataclass(frozen=True)
 class Section:

@@ -19,6 +19,16 @@ pytestmark = pytest.mark.usefixtures("tiny_network")
 SHORT = ("--ascent", "steps=2", "--resamples", "20", "--device", "cpu")
 
 
+UNKNOWN = (
+    "Activation maximisation: brows: no test image",
+    "Length and intensity: data: ",
+    "What directions tell: ",
+    "Deformations of one unit: brows: fewer than two of its action units",
+    "Deformations of one unit: eyes: fewer than two of its action units",
+)
+"""Of data with three action units, without intensities and poses."""
+
+
 @pytest.fixture(scope="module")
 def run(tiny_network: None, data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained until many test frames are right in every class."""
@@ -44,14 +54,15 @@ def test_the_report_has_every_part(
 ) -> None:
     result = analyze(run, data.folder, "--baseline", baseline, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == f"the report is {tmp_path}/out/report.html"
+    *missing, last = result.stdout.splitlines()
+    assert last == f"the report is {tmp_path}/out/report.html"
+    assert not [line for line in missing if not line.startswith(UNKNOWN)]
     page = (tmp_path / "out" / "report.html").read_text()
     assert all(title in page for title in PARTS)
     names = {path.stem for path in (tmp_path / "out").glob("*.png")}
     assert {"magnitude", "coupling-contributions", "coupling-coefficients"} <= names
     assert any(name.startswith("direction-AU") for name in names)
-    for network in ("capsules", "convnet"):
-        assert any(name.startswith(f"ascent-{network}-") for name in names)
+    assert {"ascent-mouth", "ascent-mouth-baseline"} <= names
     for path in (tmp_path / "out").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
 
@@ -66,7 +77,7 @@ def test_a_network_without_capsules_still_has_a_report(
     page = (baseline / "fold-1" / "analysis" / "report.html").read_text()
     # Scores are correlated with intensity whatever gives them; of these faces none is known.
     assert f"{data.folder} does not tell how intense action units are" in page
-    assert page.count("expected a network of capsules") == len(PARTS) - 1
+    assert page.count("expected a network of capsules") == len(PARTS) - 2
 
 
 def test_parts_that_need_no_right_image_are_made_without_one(
@@ -85,7 +96,7 @@ def test_ascent_climbs_where_it_is_told_to(data: Prepared, run: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     assert "row 900, column 0: place: expected row and column in 0 .. " in result.stdout
     names = {path.name for path in (tmp_path / "out").glob("ascent-*.png")}
-    assert names == {"ascent-capsules-row-1-column-3.png"}
+    assert names == {"ascent-row-1-column-3.png"}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "primary capsule 1 at row 1, column 3" in page
 

@@ -20,9 +20,12 @@ def test_pairs_are_of_different_classes_and_know_their_cosines() -> None:
     before = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0], [-3.0, 0.0]])
     after = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 4.0]])
     found = pairs(selected, Ascent(torch.empty(4, 1, 8, 8), before, after, torch.empty(4, 2)))
-    kept = [(pair.first, pair.second, pair.same_person) for pair in found]
-    assert kept == [(0, 1, True), (0, 3, False), (1, 2, False), (2, 3, True)]
+    assert [(pair.first, pair.second) for pair in found] == [(0, 1), (0, 3), (1, 2), (2, 3)]
     half = 0.5**0.5
     assert [pair.before for pair in found] == pytest.approx([half, -1, half, 0])
     assert [pair.after for pair in found] == pytest.approx([0, 0, 1, 1])
-    assert [pair.more_orthogonal for pair in found] == [True, True, False, False]
+    assert [pair.fall for pair in found] == pytest.approx([half, 1, half - 1, -1])
+    # Where a unit is off it has no direction.
+    after[1] = 0
+    found = pairs(selected, Ascent(torch.empty(4, 1, 8, 8), before, after, torch.empty(4, 2)))
+    assert [(pair.first, pair.second) for pair in found] == [(0, 3), (2, 3)]

@@ -30,6 +30,13 @@ class Shown(nn.Module):
         return picture.view(-1, 1, SIDE, SIDE)
 
 
+class Lit(nn.Module):
+    """A decoder whose pictures are as light everywhere as a capsule's sixth number is large."""
+
+    def forward(self, capsules: Tensor) -> Tensor:
+        return capsules[:, 5, None, None, None].expand(-1, 1, SIDE, SIDE)
+
+
 @pytest.fixture
 def network() -> CapsuleNetwork:
     torch.manual_seed(0)
@@ -89,10 +96,21 @@ def test_a_class_that_is_not_there_is_told(network: CapsuleNetwork, class_index:
         direction_sweep(network, IMAGES, LABELS, class_index)
 
 
-def test_effects_are_those_of_the_last_value_against_the_first() -> None:
-    pictures = torch.zeros(2, 3, 5, 1, 4, 4)
-    pictures[:, 1, -1] = 0.5
-    pictures[0, 2, 0, 0, :2] = 1
-    pictures[:, 0, 2] = 1
-    # The second makes all pixels lighter; the third half of those of one image, by half of 1 each.
-    torch.testing.assert_close(dimension_effects(pictures), torch.tensor([0, 0, 0.125**0.5]))
+def test_effects_are_those_of_the_last_value_against_the_first(network: CapsuleNetwork) -> None:
+    with torch.no_grad():
+        v = network(IMAGES)
+    found = dimension_effects(network, v, LABELS, class_index=1)
+    pictures = direction_sweep(network, IMAGES, LABELS, class_index=1)
+    change = pictures[:, :, -1] - pictures[:, :, 0]
+    torch.testing.assert_close(found.change, change.square().mean((0, 2, 3, 4)).sqrt())
+    alone = change - change.mean((2, 3, 4), keepdim=True)
+    torch.testing.assert_close(found.shape, alone.square().mean((0, 2, 3, 4)).sqrt())
+    assert (found.shape < found.change).all()
+
+
+def test_a_dimension_that_only_lights_a_picture_has_no_shape(network: CapsuleNetwork) -> None:
+    network.decoder = Lit()
+    v = torch.nn.functional.normalize(torch.rand(2, CLASSES, DIM), dim=2)
+    found = dimension_effects(network, v, LABELS[:2], class_index=0)
+    assert found.change[5] > 0.1
+    torch.testing.assert_close(found.shape, torch.zeros(DIM), atol=1e-6, rtol=0)

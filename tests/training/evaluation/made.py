@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm, t
 
 from fastcaps.training.evaluation.predictions import Predictions
 
@@ -103,3 +104,9 @@ def write_run(run: Path, make: Any = random_predictions, **settings: Any) -> Pat
     for number, (tested, trained) in enumerate((halves, halves[::-1]), start=1):
         write_fold(run, number, make(number, tested), make(number + 10, trained))
     return run
+
+
+def tails(subjects: int) -> tuple[float, float]:
+    """Percentiles whose distance for a mean is Student's, of standard deviations over n - 1."""
+    low = 100 * norm.cdf(t.ppf(0.025, subjects - 1) * np.sqrt(subjects / (subjects - 1)))
+    return low, 100 - low

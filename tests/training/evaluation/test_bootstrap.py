@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.bootstrap import (
     average_differences,
+    draws,
     interval_of,
     intervals,
 )
@@ -20,7 +21,12 @@ from fastcaps.training.evaluation.decisions import Decisions, decide
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.report import MEASURES
 from fastcaps.training.evaluation.tallies import ALL_CLASSES, Tallies, measures_of, tally
-from tests.training.evaluation.made import emotion_predictions, predictions, random_predictions
+from tests.training.evaluation.made import (
+    emotion_predictions,
+    predictions,
+    random_predictions,
+    tails,
+)
 
 
 def decided(made: Predictions, trained: Predictions | None = None) -> Decisions:
@@ -76,6 +82,20 @@ def test_all_classes_of_emotions_is_their_accuracy() -> None:
     np.testing.assert_allclose(found[:, 0], weights @ by_subject / 3)
 
 
+def test_intervals_of_a_mean_of_few_subjects_hold_what_they_promise() -> None:
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        values = random.normal(size=6)
+        resampled = np.concatenate([chosen @ values / 6 for chosen in draws(6, 1000, 0)])
+        low, high = interval_of(resampled, 6)
+        assert low is not None
+        assert high is not None
+        held += low < 0 < high
+    # Plain percentiles hold it in some 86% of cases.
+    assert 0.92 < held / 400 < 0.98
+
+
 def test_intervals_are_quantiles_over_resampled_subjects() -> None:
     made = random_predictions(5, [f"S{number}" for number in range(7)], frames=11, classes=2)
     tallies = tally(decided(made))
@@ -83,9 +103,9 @@ def test_intervals_are_quantiles_over_resampled_subjects() -> None:
     draws = np.random.default_rng(3).multinomial(7, [1 / 7] * 7, size=200)
     for name, values in measures_of(tallies, draws).items():
         for place in range(values.shape[1]):
-            wanted = np.percentile(values[:, place], [2.5, 97.5])
+            wanted = np.percentile(values[:, place], tails(7))
             np.testing.assert_allclose(found[name].classes[place], wanted)
-        wanted = np.percentile(values.mean(axis=1), [2.5, 97.5])
+        wanted = np.percentile(values.mean(axis=1), tails(7))
         np.testing.assert_allclose(found[name].average, wanted)
         assert found[name].average[0] < found[name].average[1]
     assert intervals(tallies, 200, 3) == found
@@ -135,7 +155,7 @@ def test_a_class_that_many_resamples_lack_has_no_interval() -> None:
 def test_a_tenth_of_the_resamples_may_be_left_out() -> None:
     values = np.arange(100.0)
     values[:10] = np.nan
-    wanted = tuple(np.percentile(np.arange(10, 100), [2.5, 97.5]))
+    wanted = tuple(np.percentile(np.arange(10, 100), tails(5)))
     assert interval_of(values, 5) == pytest.approx(wanted)
     values[10] = np.nan
     assert interval_of(values, 5) == (None, None)
@@ -198,7 +218,7 @@ def test_differences_are_of_the_same_subjects() -> None:
         of_both = [measures_of(each, everyone)[name].mean() for each in (first, second)]
         assert measure["value"] == pytest.approx(of_both[0] - of_both[1])
         drawn = [measures_of(each, draws)[name].mean(axis=1) for each in (first, second)]
-        wanted = np.percentile(drawn[0] - drawn[1], [2.5, 97.5])
+        wanted = np.percentile(drawn[0] - drawn[1], tails(25))
         np.testing.assert_allclose((measure["low"], measure["high"]), wanted)
     # Told apart though the models' own intervals overlap.
     own = [intervals(each, 400, 7)["auc"].average for each in (first, second)]

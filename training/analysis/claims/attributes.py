@@ -17,7 +17,7 @@ from fastcaps.training.faces.similarity import apply, fit
 from fastcaps.training.prepared import Prepared
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 
-__all__ = ["Attribute", "known_attributes", "picture_attributes", "true_attributes"]
+__all__ = ["SHOWN_TRUTH", "Attribute", "known_attributes", "picture_attributes", "true_attributes"]
 
 WHO = ["subject", "sequence", "frame"]
 
@@ -42,6 +42,10 @@ OF_FACE_SIZE = (
 """How large a head is in the camera's picture cannot be seen any more: alignment scales brows,
 eyes, nose and mouth to those of the mean face. What is still seen, and what decoders draw, is how
 large the face with its jaw is around these."""
+
+
+SHOWN_TRUTH = (*TRUE_NUMBERS, FACE_SIZE)
+"""Names of all of :func:`true_attributes`."""
 
 
 @dataclass(frozen=True)

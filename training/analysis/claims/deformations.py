@@ -113,11 +113,14 @@ class DeformationClaim:
 def together(units: NDArray[np.float32], numbers: int) -> NDArray[np.float32]:
     """Convolution units [M, U, 1] as vectors of some neighbours among those that change, [M, V, D].
 
+    Each is divided by its standard deviation, so that none decides alone how long a vector is.
+
     Args:
         units: what they give.
         numbers: D.
     """
     changing = units[:, np.ptp(units[:, :, 0], axis=0) > 0, 0]
+    changing = changing / np.maximum(changing.std(axis=0), np.finfo(units.dtype).tiny)
     count = changing.shape[1] // numbers
     return changing[:, : count * numbers].reshape(len(units), count, numbers)
 

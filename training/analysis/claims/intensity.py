@@ -5,7 +5,8 @@ correlation, with mean ranks where numbers are equal, asks for no more than the 
 large already where a network merely tells frames with an action unit from those without one, so it
 is also measured among the frames that show it, where only the order of A to E is left.
 
-A baseline's probability has the rank of its logit.
+A baseline's probability has the rank of its logit, but for logits that are so large that their
+probabilities are the same in float32.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "Correlation",
     "IntensityClaim",
     "IntensityTable",
+    "check_same_frames",
     "intensities_of",
     "intensity_claim",
     "rank_correlations",
@@ -121,12 +123,12 @@ def intensity_claim(
         )
     networks = [tested]
     if baseline is not None:
-        _check_same(tested, baseline)
+        check_same_frames(tested, baseline)
         networks.append(baseline)
     known = intensities != UNKNOWN
     of_all, of_present = (
         _table(_frames_of(networks, intensities, counts), tested.subjects, resamples, seed)
-        for counts in (known, known & (intensities > 0))
+        for counts in (known, known & (tested.labels == 1))
     )
     return IntensityClaim(of_all, of_present)
 
@@ -237,7 +239,12 @@ def _ranks(numbers: NDArray[Any], weights: Numbers) -> Numbers:
     return ranks[:, group]
 
 
-def _check_same(tested: Predictions, baseline: Predictions) -> None:
+def check_same_frames(tested: Predictions, baseline: Predictions) -> None:
+    """See that both are of the same frames and classes.
+
+    Raises:
+        InputError: they are not.
+    """
     if baseline.classes != tested.classes:
         raise InputError(
             f"baseline: expected the classes {', '.join(tested.classes)}, "

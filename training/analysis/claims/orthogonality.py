@@ -24,18 +24,23 @@ from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import undefined
 from fastcaps.training.evaluation.report import Measure
 
-__all__ = ["SAME_PERSON", "Orthogonality", "OrthogonalityClaim", "orthogonality_claim"]
+__all__ = [
+    "SAME_CLASS",
+    "SAME_PERSON",
+    "Orthogonality",
+    "OrthogonalityClaim",
+    "orthogonality_claim",
+]
 
 Numbers = NDArray[np.float64]
 
 SAME_PERSON = "same person, different class"
 """The pairs of which the paper says that they become more orthogonal."""
 
-KINDS = (
-    SAME_PERSON,
-    "different person, same class",
-    "different person, different class",
-)
+SAME_CLASS = "different person, same class"
+"""Those that do not show different deformations."""
+
+KINDS = (SAME_PERSON, SAME_CLASS, "different person, different class")
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,13 @@ class Orthogonality:
 
     Attributes:
         pairs: how many.
+        subjects: whose images they are of.
         before, after: ascent.
         change: after less before; below 0 where directions become more orthogonal.
     """
 
     pairs: int
+    subjects: int
     before: Measure
     after: Measure
     change: Measure
@@ -135,8 +142,9 @@ def _of_kind(
     """Of pairs of images, bool [B, B]."""
     count = int(pairs.sum())
     if not count:
-        return Orthogonality(0, *[undefined(f"no two images: {kind}")] * 3)
-    is_owner = (owner == np.arange(owner.max() + 1)[:, None]).astype(np.float64)
+        return Orthogonality(0, 0, *[undefined(f"no two images: {kind}")] * 3)
+    people = np.unique(owner[np.concatenate(np.nonzero(pairs))])
+    is_owner = (owner == people[:, None]).astype(np.float64)
     by_people = [is_owner @ (pairs * each) @ is_owner.T for each in (*cosines, np.ones(1))]
 
     def statistic(chosen: NDArray[np.int64]) -> Numbers:
@@ -150,4 +158,5 @@ def _of_kind(
         return np.stack([before, after, after - before], axis=1)
 
     reasons = ["no pair"] * 3
-    return Orthogonality(count, *measured(statistic, len(is_owner), reasons, resamples, seed))
+    found = measured(statistic, len(people), reasons, resamples, seed)
+    return Orthogonality(count, len(people), *found)

@@ -84,15 +84,15 @@ def capsule_representations(v: NDArray[np.float32]) -> dict[str, NDArray[np.floa
     """What is probed of class capsules [M, N, D].
 
     Returns:
-        ``capsules``, all their numbers, [M, N D]; ``directions``, the same of capsules scaled to
-        length 1; and ``lengths``, [M, N].
+        ``directions``, the numbers of capsules scaled to length 1, [M, N D]; ``capsules``, their
+        own; and ``lengths``, [M, N].
     """
     lengths = np.linalg.norm(v, axis=2)
     directions = v / np.maximum(lengths, np.finfo(v.dtype).tiny)[:, :, None]
     frames = len(v)
     return {
-        "capsules": v.reshape(frames, -1),
         "directions": directions.reshape(frames, -1),
+        "capsules": v.reshape(frames, -1),
         "lengths": lengths,
     }
 

@@ -12,11 +12,7 @@ import torch
 from torch import Tensor
 
 from fastcaps.training.analysis.page.exported import exported_decoder, packed, rounding_error
-from fastcaps.training.analysis.reconstructions import (
-    TURNS,
-    dimension_effects,
-    turned_reconstructions,
-)
+from fastcaps.training.analysis.reconstructions import dimension_effects
 from fastcaps.training.analysis.templates import png_address, read_text, render
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_atomically
@@ -153,17 +149,8 @@ def _effects(network: CapsuleNetwork, v: Tensor, labels: Tensor) -> list[list[fl
     all_effects = []
     for number in range(v.shape[1]):
         showing = labels[:, number] == 1
-        faces = showing.nonzero()[:, 0] if showing.any() else torch.arange(len(v))
-        # One face at a time: pictures of all at once would take gigabytes where they are large.
-        squares = [
-            dimension_effects(
-                turned_reconstructions(
-                    network, v[[face]], labels[[face]], number, (TURNS[0], TURNS[-1])
-                )
-            ).square()
-            for face in faces.tolist()
-        ]
-        effects = torch.stack(squares).mean(dim=0).sqrt() * WHITE
+        faces = showing if showing.any() else torch.ones_like(showing)
+        effects = dimension_effects(network, v[faces], labels[faces], number).change * WHITE
         all_effects.append([round(effect, 3) for effect in effects.tolist()])
     return all_effects
 

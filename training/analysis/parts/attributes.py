@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastcaps.training.analysis.claims.attributes import known_attributes
+from fastcaps.training.analysis.claims.attributes import SHOWN_TRUTH, known_attributes
 from fastcaps.training.analysis.claims.gathering import THUMBNAIL_SIDE
 from fastcaps.training.analysis.claims.probes import Probe, capsule_representations, probes
-from fastcaps.training.analysis.context import Context, Progress
+from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.tables.layout import Notes
@@ -17,18 +17,20 @@ __all__ = ["attributes"]
 TOLD = 0.1
 """What R^2 has to be above for an attribute to count as told."""
 
+DIRECTIONS, OF_CAPSULES = "directions", ("capsules", "lengths")
+
 TEXT = (
     "Rashid and Lee find that the direction of a capsule captures face size, lighting, pose and "
     "skin colour. Below is how well linear probes read such attributes from the class capsules "
-    "of test frames: from all their numbers, from their directions alone, and from their lengths "
-    "alone, which is what a network without capsules would give; and, to see what is easy, from a "
-    "tiny picture. Probes are tested on people they were not learned from; who it is, in "
+    "of test frames: from their directions alone, from all their numbers, and from their lengths "
+    "alone, which are the network's scores; and, to see what is easy, from a tiny picture. "
+    "Probes are tested on people they were not learned from; who it is, in "
     "recordings they were not learned from. An attribute counts as told where all of the interval "
     f"of R\N{SUPERSCRIPT TWO} is above {TOLD}."
 )
 
 
-def attributes(context: Context, progress: Progress) -> Section:
+def attributes(context: Context, progress: Progress = silently) -> Section:
     """Cross-validated R^2 of attributes, and the accuracy of identity.
 
     Raises:
@@ -39,14 +41,15 @@ def attributes(context: Context, progress: Progress) -> Section:
     activity = context.activity
     rows = fold.rows[context.sample]
     representations = capsule_representations(activity.features)
-    small = f"picture of {THUMBNAIL_SIDE} x {THUMBNAIL_SIDE}"
+    small = f"a picture of {THUMBNAIL_SIDE} x {THUMBNAIL_SIDE}"
     representations[small] = activity.thumbnails.reshape(len(rows), -1)
     if context.baseline_activity is not None:
-        hidden = f"{context.baseline_name}, hidden layer"
+        hidden = f"the hidden layer of {context.baseline_name}"
         representations[hidden] = context.baseline_activity.features
+    known = known_attributes(fold.prepared, rows, activity.thumbnails)
     found = probes(
         representations,
-        known_attributes(fold.prepared, rows, activity.thumbnails),
+        known,
         fold.tested.subjects[context.sample],
         fold.tested.sequences[context.sample],
         resamples=context.resamples,
@@ -69,16 +72,36 @@ def attributes(context: Context, progress: Progress) -> Section:
         ),
         notes.texts,
     )
-    verdicts = [
-        verdict(f"Directions tell {one.name.replace('_', ' ')}", one.values["directions"], TOLD)
-        for one in found.attributes
+    unknown = [name for name in SHOWN_TRUTH if name not in {one.name for one in known}]
+    missing = [f"{_words(name)}: not known of these pictures" for name in unknown]
+    return Section(
+        text=(TEXT,),
+        verdicts=tuple(text for one in found.attributes for text in _verdicts(one)),
+        tables=(table,),
+        missing=(*missing, *context.baseline_missing),
+    )
+
+
+def _verdicts(one: Probe) -> list[str]:
+    """Whether directions tell an attribute, and if so, more of it than what is beside them."""
+    told = verdict(
+        f"Directions tell {_words(one.name)}", one.values[DIRECTIONS], one.subjects, beyond=TOLD
+    )
+    low = one.values[DIRECTIONS]["low"]
+    if low is None or low <= TOLD:
+        return [told]
+    return [told] + [
+        verdict(f"They tell more of {_words(one.name)} than {name}", measure, one.subjects)
+        for name, measure in one.differences.items()
+        if name not in OF_CAPSULES
     ]
-    return Section(text=(TEXT,), verdicts=tuple(verdicts), tables=(table,))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _row(one: Probe, names: tuple[str, ...], notes: Notes, ruled: bool) -> Row:
     about = notes.numbers([f"{one.name}: {one.about}; {one.frames:,} frames"])
     values = [measure_cell(one.values[name], notes, decimals=DECIMALS) for name in names]
-    return Row(
-        Heading(one.name.replace("_", " "), about), (Cell(f"{one.chance:.2f}"), *values), ruled
-    )
+    return Row(Heading(_words(one.name), about), (Cell(f"{one.chance:.2f}"), *values), ruled)

@@ -14,12 +14,12 @@ from fastcaps.training.analysis.claims.deformations import (
     together,
 )
 from fastcaps.training.analysis.claims.facial_parts import part_frames
-from fastcaps.training.analysis.context import Context, Progress
+from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.networks.network import PRIMARY_DIM
-from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.layout import DASH, Notes
 from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
 
@@ -29,13 +29,18 @@ CAPSULES = "primary capsules"
 UNITS = "convolution units"
 TOGETHER = f"{PRIMARY_DIM} convolution units together"
 
-COUNTED: Mapping[str, str] = {UNITS: "a convolution unit", TOGETHER: TOGETHER}
+COUNTED: Mapping[str, str] = {
+    CAPSULES: "a capsule",
+    UNITS: "a convolution unit",
+    TOGETHER: TOGETHER,
+}
 
 TEXT = (
     "Rashid and Lee find that a single primary capsule stands for several deformations of a part "
     "of the face, and a convolution unit does not. Below are means over the units at the place of "
     "a part: how many of its action units raise a unit's activation, how many it also tells apart, "
-    "and how well its output tells which of two is there (1/2 is chance). A capsule gives "
+    "and how well its output tells which of two is there (1/2 is chance). Only what these people "
+    "show beyond chance is counted, so the true numbers may be larger. A capsule gives "
     f"{PRIMARY_DIM} numbers; what that alone brings, {TOGETHER} show."
 )
 
@@ -49,7 +54,7 @@ COLUMNS: Mapping[str, str] = {
 """Fields of :class:`Deformations`, and what they are called."""
 
 
-def deformations(context: Context, progress: Progress) -> Section:
+def deformations(context: Context, progress: Progress = silently) -> Section:
     """Counts of deformations for each part of the face, against the baseline's units.
 
     Raises:
@@ -59,7 +64,8 @@ def deformations(context: Context, progress: Progress) -> Section:
     _ = fold.capsules
     rows = fold.rows[context.sample]
     tables, verdicts, missing = [], [], []
-    for done, region in enumerate(MEASURED_REGIONS, start=1):
+    for done, region in enumerate(MEASURED_REGIONS):
+        progress(done, len(MEASURED_REGIONS))
         frames = part_frames(
             region,
             # All that are labelled, learned or not: they change what a unit sees.
@@ -70,23 +76,43 @@ def deformations(context: Context, progress: Progress) -> Section:
         if len(frames.action_units) < 2:
             missing.append(f"{region}: fewer than two of its action units are labelled")
             continue
+        if not len(frames.rows):
+            missing.append(f"{region}: in no test frame all of its action units are known")
+            continue
         found = deformation_claim(
             frames, _populations(context, region), resamples=context.resamples, seed=context.seed
         )
         tables.append(_table(found))
-        capsules = found.populations[CAPSULES].means
-        verdicts.append(
-            verdict(
-                f"{region}: a capsule has more than one distinct deformation", capsules.distinct, 1
-            )
-        )
-        for other, difference in found.differences.items():
-            claim = f"{region}: it has more of them than {COUNTED[other]}"
-            verdicts.append(verdict(claim, difference.distinct))
-        progress(done, len(MEASURED_REGIONS))
+        verdicts += _verdicts(found)
+    progress(len(MEASURED_REGIONS), len(MEASURED_REGIONS))
     return Section(
-        text=(TEXT,), verdicts=tuple(verdicts), tables=tuple(tables), missing=tuple(missing)
+        text=(TEXT,),
+        verdicts=tuple(verdicts),
+        tables=tuple(tables),
+        missing=(*missing, *context.baseline_missing),
     )
+
+
+def _verdicts(found: DeformationClaim) -> list[str]:
+    part, people = found.part, found.subjects
+    verdicts = [
+        verdict(
+            f"{part}: {COUNTED[name]} has more than one distinct deformation",
+            found.populations[name].means.distinct,
+            people,
+            beyond=1,
+            at_least=True,
+        )
+        for name in (CAPSULES, UNITS)
+        if name in found.populations
+    ]
+    for other, difference in found.differences.items():
+        than = f"than {COUNTED[other]}"
+        verdicts += [
+            verdict(f"{part}: a capsule has more of them {than}", difference.distinct, people),
+            verdict(f"{part}: it tells two apart better {than}", difference.accuracy, people),
+        ]
+    return verdicts
 
 
 def _populations(context: Context, region: str) -> dict[str, NDArray[np.float32]]:
@@ -108,12 +134,17 @@ def _table(found: DeformationClaim) -> Table:
                 Cell(f"{each.units:,}"),
                 Cell(f"{each.constant:,}", notes=constant),
                 *_cells(each.means, notes),
+                Cell(_part_of_two(each.distinct_counts)),
             ),
         )
         for name, each in found.populations.items()
     ]
     rows += [
-        Row(Heading(f"{CAPSULES} less {name}"), (Cell(), Cell(), *_cells(each, notes)), ruled=True)
+        Row(
+            Heading(f"{CAPSULES} less {name}"),
+            (Cell(), Cell(), *_cells(each, notes), Cell()),
+            ruled=True,
+        )
         for name, each in found.differences.items()
     ]
     return Table(
@@ -124,10 +155,16 @@ def _table(found: DeformationClaim) -> Table:
             Heading("units"),
             Heading("constant"),
             *(Heading(title, told) for title in COLUMNS.values()),
+            Heading("units with two distinct or more"),
         ),
         tuple(rows),
         notes.texts,
     )
+
+
+def _part_of_two(counts: tuple[int, ...]) -> str:
+    """Of units with 0, 1, 2 ... distinct deformations."""
+    return f"{sum(counts[2:])} of {sum(counts)}" if counts else DASH
 
 
 def _cells(means: Deformations, notes: Notes) -> list[Cell]:

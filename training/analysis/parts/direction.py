@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastcaps.training.analysis.context import Context, Progress, places_of
+import torch
+
+from fastcaps.training.analysis.context import Context, Progress, places_of, silently
 from fastcaps.training.analysis.correlates import LEAST
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.reconstructions import (
     TURNS,
-    dimension_changes,
     dimension_effects,
     direction_sweep,
 )
@@ -20,11 +21,12 @@ IMAGES_PER_CLASS = 4
 """Over which a dimension's effect is averaged; the first is shown."""
 
 
-def direction(context: Context, progress: Progress) -> Section:
+def direction(context: Context, progress: Progress = silently) -> Section:
     """For each class a sheet with each dimension of its capsule varied, the most telling first.
 
     Raises:
-        InputError: the network has no capsules, or no test image is right in every class.
+        InputError: the network has no capsules or no trained decoder, or no test image is right in
+            every class.
     """
     by_class: dict[int, list[Selected]] = {}
     for one in sorted(context.selected, key=lambda one: -one.score):
@@ -39,12 +41,13 @@ def direction(context: Context, progress: Progress) -> Section:
         text=(
             "Each row varies one of the dimensions of a class's capsule from "
             f"{TURNS[0]} to {TURNS[-1]} and restores the capsule's length (Rashid and Lee, "
-            "figure 3); the last picture shows the change from left to right, lighter or darker. "
-            "Rows are sorted by how much they change the picture beyond making all of it lighter "
-            "or darker; the number is the root mean square of that change in a pixel (0 to 1) over "
-            f"{IMAGES_PER_CLASS} images or fewer. Below it stands what goes with the dimension "
-            "most in test images that show the class, if Spearman's correlation is "
-            f"{LEAST} or more either way.",
+            "figure 3); the last picture shows the change from left to right, lighter or darker.",
+            "Rows are sorted by how much they change the picture: the first number is the root "
+            f"mean square of a pixel's change (0 to 1) over {IMAGES_PER_CLASS} images or fewer, "
+            "the second is of what is left of it beside all of the picture getting lighter or "
+            "darker. Below them stands what goes with the dimension most in test images that show "
+            f"the class, if Spearman's correlation is {LEAST} or more either way and no chance, "
+            "with all that is tried taken together.",
         ),
         pictures=tuple(sheets),
         missing=tuple(
@@ -55,20 +58,27 @@ def direction(context: Context, progress: Progress) -> Section:
 
 
 def _sheet(context: Context, class_index: int, selected: list[Selected]) -> Picture:
-    fold, places = context.fold, places_of(selected)
-    images = fold.images(places)
-    pictures = direction_sweep(fold.capsules, images, fold.labels(places), class_index)
-    effects, changes = dimension_effects(pictures), dimension_changes(pictures)[0]
+    fold, network, places = context.fold, context.fold.drawing_capsules, places_of(selected)
+    images, labels = fold.images(places), fold.labels(places)
+    with torch.inference_mode():
+        v = network(images)
+    effects = dimension_effects(network, v, labels, class_index)
+    pictures = direction_sweep(network, images[:1], labels[:1], class_index)[0]
+    changes = pictures[:, -1] - pictures[:, 0]
     changes = (0.5 + changes / (2 * changes.abs().max())).nan_to_num(0.5)
-    order = effects.argsort(descending=True).tolist()
+    order = effects.change.argsort(descending=True).tolist()
     rows: list[list[Pixels | None]] = [
-        [*map(pixels, pictures[0, dimension]), pixels(changes[dimension])] for dimension in order
+        [*map(pixels, pictures[dimension]), pixels(changes[dimension])] for dimension in order
     ]
     names = context.dimension_names[class_index]
-    labels = [f"{dimension}: {effects[dimension]:.3f}\n{names[dimension]}" for dimension in order]
+    row_labels = [
+        f"{dimension}: {effects.change[dimension]:.3f}, {effects.shape[dimension]:.3f}\n"
+        f"{names[dimension]}"
+        for dimension in order
+    ]
     name = fold.tested.classes[class_index]
     return Picture(
         f"direction-{name}",
         f"{name}: the dimensions of its capsule, in an image of {selected[0].subject}",
-        picture_grid(rows, labels, [*(f"{value:+.1f}" for value in TURNS), "change"], inches=0.7),
+        picture_grid(rows, row_labels, [*(f"{turn:+.1f}" for turn in TURNS), "change"], inches=0.7),
     )

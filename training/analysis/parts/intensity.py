@@ -9,7 +9,7 @@ from fastcaps.training.analysis.claims.intensity import (
     intensities_of,
     intensity_claim,
 )
-from fastcaps.training.analysis.context import Context, Progress
+from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.errors import InputError
@@ -28,7 +28,7 @@ TEXT = (
 )
 
 
-def intensity(context: Context, progress: Progress) -> Section:
+def intensity(context: Context, progress: Progress = silently) -> Section:
     """Correlations of scores with intensities, and the baseline's beside them.
 
     Raises:
@@ -54,10 +54,14 @@ def intensity(context: Context, progress: Progress) -> Section:
     verdicts = []
     for where, table in tables.items():
         mean = table.average
-        verdicts.append(verdict(f"Scores grow with intensity {where} (mean of rho)", mean.network))
+        verdicts.append(
+            verdict(
+                f"Scores grow with intensity {where} (mean of rho)", mean.network, mean.subjects
+            )
+        )
         if mean.difference is not None:
             claim = f"They do so more than those of {context.baseline_name} {where}"
-            verdicts.append(verdict(claim, mean.difference))
+            verdicts.append(verdict(claim, mean.difference, mean.subjects))
     return Section(
         text=(TEXT,),
         verdicts=tuple(verdicts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastcaps.training.analysis.context import Context, Progress, places_of, spread
+from fastcaps.training.analysis.context import Context, Progress, places_of, silently, spread
 from fastcaps.training.analysis.figures import picture_grid, pixels
 from fastcaps.training.analysis.reconstructions import MAGNITUDES, magnitude_sweep
 from fastcaps.training.analysis.section import Picture, Section
@@ -12,13 +12,14 @@ __all__ = ["magnitude"]
 IMAGES = 12
 
 
-def magnitude(context: Context, progress: Progress) -> Section:
+def magnitude(context: Context, progress: Progress = silently) -> Section:
     """Some test images, and what is reconstructed from their capsules at lengths 0.1 to 0.9.
 
     Raises:
-        InputError: the network has no capsules, or no test image is right in every class.
+        InputError: the network has no capsules or no trained decoder, or no test image is right in
+            every class.
     """
-    network, fold = context.fold.capsules, context.fold
+    network, fold = context.fold.drawing_capsules, context.fold
     shown = spread(context.selected, IMAGES)
     places = places_of(shown)
     images = fold.images(places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fastcaps.training.analysis.context import Context, Progress, places_of, spread
+from fastcaps.training.analysis.context import Context, Progress, places_of, silently, spread
 from fastcaps.training.analysis.page import slider_fragment
 from fastcaps.training.analysis.section import Section
 
@@ -13,13 +13,14 @@ __all__ = ["sliders"]
 FACES = 10
 
 
-def sliders(context: Context, progress: Progress) -> Section:
+def sliders(context: Context, progress: Progress = silently) -> Section:
     """Faces whose class capsules can be changed, and the decoder that redraws them.
 
     Raises:
-        InputError: the network has no capsules, or no test image is right in every class.
+        InputError: the network has no capsules or no trained decoder, or no test image is right in
+            every class.
     """
-    fold, network = context.fold, context.fold.capsules
+    fold, network = context.fold, context.fold.drawing_capsules
     shown = spread(context.selected, FACES)
     places = places_of(shown)
     images = fold.images(places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE
 from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.tables.layout import rounded, span
 
@@ -13,13 +14,19 @@ DECIMALS = 2
 CONFIDENCE_NOTE = "with its 95% confidence interval, from resampling people"
 
 
-def verdict(claim: str, measure: Measure, beyond: float = 0.0) -> str:
+def verdict(
+    claim: str, measure: Measure, people: int, *, beyond: float = 0.0, at_least: bool = False
+) -> str:
     """Whether a claim holds here: whether the whole interval is above a number.
+
+    Of fewer than six people nothing is decided: they agree by chance too often.
 
     Args:
         claim: a sentence without its full stop.
         measure: what the claim says is large.
+        people: that it is measured on.
         beyond: what it has to be above.
+        at_least: whether the true value may be larger, so that a small one says nothing.
     """
     value, low, high = measure["value"], measure["low"], measure["high"]
     if value is None:
@@ -27,8 +34,10 @@ def verdict(claim: str, measure: Measure, beyond: float = 0.0) -> str:
     if low is None or high is None:
         return f"{claim}: {rounded(value, DECIMALS)}, without an interval."
     told = f"{rounded(value, DECIMALS)} ({span(low, high, DECIMALS)})"
+    if people < LEAST_PEOPLE:
+        return f"{claim}: not decided by {people} people, {told}."
     if low > beyond:
         return f"{claim}: holds, {told}."
-    if high < beyond:
+    if high < beyond and not at_least:
         return f"{claim}: does not hold, {told}."
     return f"{claim}: not decided, {told}."

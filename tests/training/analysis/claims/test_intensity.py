@@ -19,7 +19,7 @@ from fastcaps.training.analysis.claims.intensity import (
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.report import Measure
-from tests.training.evaluation.made import predictions
+from tests.training.evaluation.made import predictions, tails
 
 SUBJECTS = [f"S{number}" for number in range(6)]
 
@@ -79,7 +79,7 @@ def test_values_and_intervals_are_those_of_repeated_frames() -> None:
         for place, each in enumerate(found):
             for which, measure in enumerate((each.network, each.baseline, each.difference)):
                 assert measure["value"] == pytest.approx(values[0, which, place])
-                wanted = np.percentile(values[1:, which, place], [2.5, 97.5])
+                wanted = np.percentile(values[1:, which, place], tails(6))
                 np.testing.assert_allclose((measure["low"], measure["high"]), wanted)
         counted = (intensities >= least).sum(axis=0)
         assert [each.frames for each in found[:2]] == counted.tolist()

@@ -7,6 +7,7 @@ import pytest
 
 from fastcaps.training.analysis.claims.measuring import against_first, measured, numbered
 from fastcaps.training.errors import InputError
+from tests.training.evaluation.made import tails
 
 
 def subject_means(chosen: np.ndarray) -> np.ndarray:
@@ -21,7 +22,7 @@ def test_intervals_are_quantiles_over_the_same_draws() -> None:
     draws = np.random.default_rng(4).multinomial(5, [0.2] * 5, size=300)
     resampled = subject_means(draws)
     for place, value in enumerate((4.8, 2.0)):
-        wanted = np.percentile(resampled[:, place], [2.5, 97.5])
+        wanted = np.percentile(resampled[:, place], tails(5))
         assert found[place]["value"] == pytest.approx(value)
         np.testing.assert_allclose((found[place]["low"], found[place]["high"]), wanted)
     assert found[2] == {"value": None, "low": None, "high": None, "undefined": "why"}

@@ -7,6 +7,7 @@ import pytest
 
 from fastcaps.training.analysis.claims.orthogonality import orthogonality_claim
 from fastcaps.training.errors import InputError
+from tests.training.evaluation.made import tails
 
 OTHER_CLASS = "same person, different class"
 OTHER_PERSON = "different person, same class"
@@ -74,7 +75,7 @@ def test_values_and_intervals_are_those_of_pairs_one_by_one() -> None:
         for which, measure in enumerate((each.before, each.after, each.change)):
             column = np.array(values)[:, place, which]
             assert measure["value"] == pytest.approx(column[0], rel=1e-5), kind
-            wanted = np.percentile(column[1:], [2.5, 97.5])
+            wanted = np.percentile(column[1:], tails(5))
             np.testing.assert_allclose((measure["low"], measure["high"]), wanted, rtol=1e-5)
     assert [each.pairs for each in found.kinds.values()] == [15, 30, 60]
     assert (found.images, found.off, found.subjects) == (15, 0, 5)

@@ -10,6 +10,7 @@ from fastcaps.training.analysis.claims.attributes import Attribute
 from fastcaps.training.analysis.claims.held_out import people_folds, ridge_predictions
 from fastcaps.training.analysis.claims.probes import capsule_representations, probes
 from fastcaps.training.errors import InputError
+from tests.training.evaluation.made import tails
 
 PEOPLE, RECORDINGS, FRAMES = 9, 4, 6
 
@@ -37,7 +38,7 @@ def test_representations_of_capsules() -> None:
     v = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
     v[1, 0] = 0
     found = capsule_representations(v)
-    assert list(found) == ["capsules", "directions", "lengths"]
+    assert list(found) == ["directions", "capsules", "lengths"]
     np.testing.assert_array_equal(found["capsules"][3], [*v[3, 0], *v[3, 1]])
     np.testing.assert_allclose(found["lengths"][3, 1], np.sqrt((v[3, 1] ** 2).sum()), rtol=1e-6)
     joined = found["directions"].reshape(5, 2, 3) * found["lengths"][:, :, None]
@@ -56,13 +57,13 @@ def test_yaw_is_read_from_directions_and_not_from_lengths() -> None:
         sequences,
         resamples=200,
     )
-    assert found.dimensions == {"capsules": 24, "directions": 24, "lengths": 3}
+    assert found.dimensions == {"directions": 24, "capsules": 24, "lengths": 3}
     probe = found.attributes[0]
     assert (probe.name, probe.about, probe.chance) == ("yaw", "in degrees", 0.0)
     assert (probe.frames, probe.subjects) == (len(subjects), PEOPLE)
     assert probe.values["directions"]["low"] > 0.9
     assert probe.values["lengths"]["high"] < 0.1
-    assert probe.differences["directions"]["value"] < 0
+    assert probe.differences["capsules"]["value"] > 0
     assert probe.differences["lengths"]["low"] > 0.5
 
 
@@ -91,7 +92,7 @@ def test_values_and_intervals_are_those_of_repeated_frames() -> None:
     measures = [found.values["first"], found.values["second"], found.differences["second"]]
     for measure, column in zip(measures, np.array(resampled).T, strict=True):
         assert measure["value"] == pytest.approx(column[0])
-        wanted = np.percentile(column[1:], [2.5, 97.5])
+        wanted = np.percentile(column[1:], tails(PEOPLE))
         np.testing.assert_allclose((measure["low"], measure["high"]), wanted)
 
 

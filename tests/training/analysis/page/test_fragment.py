@@ -83,7 +83,7 @@ def test_effects_are_of_the_faces_that_show_the_class(shown: Shown) -> None:
             v[1, dimension] = value
             v[1] *= shown.v[1, 1].norm() / v[1].norm()
             ends.append(shown.picture(v, shown.labels[1]))
-        expected = (ends[1] - ends[0]).std(correction=0).item()
+        expected = (ends[1] - ends[0]).square().mean().sqrt().item()
         assert effects[1][dimension] == pytest.approx(expected, abs=2e-3)
 
 
