@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from fastcaps.training.analysis.analyze import PARTS
 from fastcaps.training.analysis.ascent import AscentSettings, parse_ascent
+from fastcaps.training.analysis.section import Section
 from fastcaps.training.cli import app
 from fastcaps.training.errors import InputError
 from fastcaps.training.prepared import Prepared
@@ -65,6 +67,20 @@ def test_the_report_has_every_part(
     assert {"ascent-mouth", "ascent-mouth-baseline"} <= names
     for path in (tmp_path / "out").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_a_fault_in_one_part_spares_the_others(
+    data: Prepared, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Section:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setitem(cast(dict[str, object], PARTS), "Magnitude", broken)
+    result = analyze(run, data.folder, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Magnitude: ZeroDivisionError: by nothing" in result.stdout.splitlines()
+    assert not (tmp_path / "magnitude.png").exists()
+    assert (tmp_path / "coupling-contributions.png").exists()
 
 
 def test_a_network_without_capsules_still_has_a_report(

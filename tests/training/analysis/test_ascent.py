@@ -107,6 +107,13 @@ def test_blur_takes_fine_patterns_from_the_change_and_leaves_the_picture() -> No
     assert own - 1e-6 < contrast[1] < own + (contrast[0] - own) / 4
 
 
+def test_a_blur_may_be_wider_than_the_picture() -> None:
+    images = 0.4 + 0.1 * pictures(2)
+    wide = AscentSettings(steps=1, jitter=0, blur_every=1, blur=(3.0 * SIDE, 1e9))
+    change = ascend(UNITS, images, 0, (0, 0), wide).images - images
+    assert 0 < change.std() < 0.1 * change.mean().abs()
+
+
 def test_a_unit_that_is_off_leaves_the_image() -> None:
     def off(images: Tensor) -> Tensor:
         return (images.mean((1, 2, 3)) - 2).relu()[:, None, None, None, None]

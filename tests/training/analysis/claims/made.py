@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import torch
 from torch import Tensor
 
@@ -14,10 +17,11 @@ from fastcaps.training.networks import make_network
 from fastcaps.training.networks.network import NetworkOptions
 from fastcaps.training.prepared import Prepared
 from fastcaps.training.run_settings import RunSettings
+from fastcaps.training.synthetic.layouts.truth import SCHEMA, TRUTH
 from tests.training.au_runs import SETTINGS
 from tests.training.evaluation.made import random_predictions
 
-__all__ = ["PicturesFold", "co_occurring", "opened"]
+__all__ = ["PicturesFold", "co_occurring", "opened", "random_truth", "write_truth"]
 
 
 class PicturesFold(OpenedFold):
@@ -51,3 +55,28 @@ def co_occurring(
     shown[:, 1] = np.where(random.random(len(shown)) < 0.6, shown[:, 0], shown[:, 1])
     names = np.repeat([f"S{number:02d}" for number in range(people)], frames)
     return part_frames(part, (10, 12, 15, 17), shown.astype(np.int8), names)
+
+
+def random_truth(prepared: Prepared, landmarks: np.ndarray) -> pd.DataFrame:
+    """Write a truth of random numbers, with landmarks [N, 68, 2] of the first frames."""
+    count = len(prepared.index)
+    random = np.random.default_rng(0)
+    truth = pd.DataFrame(
+        {
+            field.name: random.integers(0, 2, count)
+            if pa.types.is_integer(field.type)
+            else random.normal(size=count)
+            for field in SCHEMA
+        }
+    )
+    for name in ("subject", "sequence", "frame"):
+        truth[name] = prepared.index[name].to_numpy()
+    points = [f"{axis}{point}" for point in range(68) for axis in "xy"]
+    truth.loc[: len(landmarks) - 1, points] = landmarks.reshape(len(landmarks), -1)
+    write_truth(truth, prepared)
+    return truth
+
+
+def write_truth(truth: pd.DataFrame, prepared: Prepared) -> None:
+    table = pa.Table.from_pandas(truth, SCHEMA, preserve_index=False)
+    pyarrow.parquet.write_table(table, prepared.folder / TRUTH)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 from scipy.spatial import ConvexHull
 
@@ -20,40 +18,20 @@ from fastcaps.training.analysis.claims.attributes import (
 from fastcaps.training.errors import InputError
 from fastcaps.training.faces.landmarks import MEAN_FACE
 from fastcaps.training.prepared import Prepared
-from fastcaps.training.synthetic.layouts.truth import SCHEMA, TRUTH
+from fastcaps.training.synthetic.layouts.truth import TRUTH
+from tests.training.analysis.claims.made import random_truth, write_truth
 from tests.training.au_runs import small_data
 
 NAMES = ["yaw", "pitch", "roll", "light_left", "light_up", "contrast", "brightness", "skin_tone"]
 
 
-def with_truth(folder: Path, landmarks: np.ndarray) -> tuple[Prepared, pd.DataFrame]:
-    """A data set with a truth of random numbers, and landmarks [N, 68, 2] of its first frames."""
+def small_with_truth(folder: Path, landmarks: np.ndarray) -> tuple[Prepared, pd.DataFrame]:
     prepared = small_data(folder)
-    count = len(prepared.index)
-    random = np.random.default_rng(0)
-    truth = pd.DataFrame(
-        {
-            field.name: random.integers(0, 2, count)
-            if pa.types.is_integer(field.type)
-            else random.normal(size=count)
-            for field in SCHEMA
-        }
-    )
-    for name in ("subject", "sequence", "frame"):
-        truth[name] = prepared.index[name].to_numpy()
-    points = [f"{axis}{point}" for point in range(68) for axis in "xy"]
-    truth.loc[: len(landmarks) - 1, points] = landmarks.reshape(len(landmarks), -1)
-    write(truth, prepared)
-    return prepared, truth
-
-
-def write(truth: pd.DataFrame, prepared: Prepared) -> None:
-    table = pa.Table.from_pandas(truth, SCHEMA, preserve_index=False)
-    pyarrow.parquet.write_table(table, prepared.folder / TRUTH)
+    return prepared, random_truth(prepared, landmarks)
 
 
 def test_rows_and_columns_are_those_of_the_truth(tmp_path: Path) -> None:
-    prepared, truth = with_truth(tmp_path, MEAN_FACE[None])
+    prepared, truth = small_with_truth(tmp_path, MEAN_FACE[None])
     rows = np.array([7, 0, 3])
     found = true_attributes(prepared, rows)
     assert [each.name for each in found] == [*NAMES, "face_size"]
@@ -73,7 +51,7 @@ def test_face_size_is_what_alignment_leaves_of_it(tmp_path: Path) -> None:
     wider = MEAN_FACE.copy()
     wider[:17, 0] = 47.5 + 1.2 * (wider[:17, 0] - 47.5)
     faces = np.stack([MEAN_FACE, 2.3 * MEAN_FACE @ turn.T + (30, 40), wider, 0.7 * wider + 5])
-    prepared, _ = with_truth(tmp_path, faces)
+    prepared, _ = small_with_truth(tmp_path, faces)
     sizes = true_attributes(prepared, np.arange(4))[-1].values
     wanted = [np.sqrt(ConvexHull(face).volume) for face in (MEAN_FACE, MEAN_FACE, wider, wider)]
     np.testing.assert_allclose(sizes, wanted, rtol=1e-4)
@@ -85,11 +63,11 @@ def test_other_data_has_no_truth(tmp_path: Path) -> None:
 
 
 def test_a_truth_of_other_frames(tmp_path: Path) -> None:
-    prepared, truth = with_truth(tmp_path, MEAN_FACE[None])
+    prepared, truth = small_with_truth(tmp_path, MEAN_FACE[None])
     shuffled = replace(prepared, index=prepared.index.iloc[::-1].reset_index(drop=True))
     with pytest.raises(InputError, match=r"truth.parquet: expected a row for each of the 40"):
         true_attributes(shuffled, np.arange(3))
-    write(truth.iloc[:-1], prepared)
+    write_truth(truth.iloc[:-1], prepared)
     with pytest.raises(InputError, match="in their order, got 39 others"):
         true_attributes(prepared, np.arange(3))
     (prepared.folder / TRUTH).write_bytes(b"nothing")
