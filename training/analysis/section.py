@@ -17,11 +17,13 @@ class Picture:
         name: of its file, without ending.
         caption: what it shows.
         png: the file's content.
+        folded: whether a page shows its caption only, until it is asked for.
     """
 
     name: str
     caption: str
     png: bytes
+    folded: bool = False
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

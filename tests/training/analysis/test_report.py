@@ -19,6 +19,7 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
         "First part": Section(
             text=("a < b",), pictures=(Picture("one", "caption & more", PNG),), tables=(table,)
         ),
+        "Folded": Section(pictures=(Picture("two", "folded away", PNG, folded=True),)),
         "Second": Section(missing=("no <image>",), fragment="<p id='own'>own</p>"),
         "Third": Section(text=("see",), verdicts=("It *holds*.",), missing=("half of it",)),
     }
@@ -36,10 +37,12 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
         "*holds*",
     ):
         assert words in "".join(page.words)
-    ((alt, address),) = page.pictures
-    assert alt == "caption & more"
+    (alt, address), (folded, _) = page.pictures
+    assert (alt, folded) == ("caption & more", "folded away")
+    assert page.tags.count("details") == 1
+    assert page.words.count("folded away") == 1
     assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == PNG
-    assert page.links[:2] == ["#first-part", "#second"]
+    assert page.links[:3] == ["#first-part", "#folded", "#second"]
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert (tmp_path / CLAIMS).read_text() == (

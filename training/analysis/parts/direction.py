@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from fastcaps.training.analysis.context import Context, Progress, places_of, silently
@@ -49,7 +51,7 @@ def direction(context: Context, progress: Progress = silently) -> Section:
             f"the class, if Spearman's correlation is {LEAST} or more either way and no chance, "
             "with all that is tried taken together.",
         ),
-        pictures=tuple(sheets),
+        pictures=(*sheets[:1], *(replace(sheet, folded=True) for sheet in sheets[1:])),
         missing=tuple(
             f"{name}: no test image in which it is present is right in every class"
             for name in absent
