@@ -161,7 +161,9 @@ def test_the_authors_protocol_changes_what_their_code_does_otherwise() -> None:
     assert differences("vggf-bp4d", "author") == {**large, **bp4d}
     assert differences("vggf-disfa", "author") == {**large, **disfa}
     assert differences("ckplus", "author") == {**small, "margin_on": "softmax"}
-    assert differences("synthetic", "author") == {**small, "lr_from_epoch": {}}
+    changes = {**load_preset("synthetic").augmentation, "power_spacing": "linear"}
+    own = {"lr_from_epoch": {}, "augmentation": changes}
+    assert differences("synthetic", "author") == {**small, **own}
 
 
 def test_the_community_s_protocol_changes_folds_and_what_counts_as_present() -> None:
