@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,11 +13,12 @@ from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.ascent import AscentSettings
 from fastcaps.training.analysis.claims.attributes import (
     Attribute,
+    known_attributes,
     picture_attributes,
-    true_attributes,
 )
 from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
 from fastcaps.training.analysis.claims.intensity import check_same_frames
+from fastcaps.training.analysis.claims.probes import capsule_representations
 from fastcaps.training.analysis.correlates import strongest_correlates
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import MEASURED_REGIONS
@@ -107,6 +107,16 @@ class Context:
         return ()
 
     @cached_property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What is known of :attr:`sample`, see :func:`known_attributes`.
+
+        Raises:
+            InputError: the truth of synthetic faces cannot be read, or is of other data.
+        """
+        rows = self.fold.rows[self.sample]
+        return known_attributes(self.fold.prepared, rows, self.activity.thumbnails)
+
+    @cached_property
     def dimension_names(self) -> tuple[tuple[str, ...], ...]:
         """What the D dimensions of each class capsule go with, "" for nothing, see
         :func:`strongest_correlates`: with attributes of the pictures and with the other classes,
@@ -115,15 +125,13 @@ class Context:
         tested, activity = self.fold.tested, self.activity
         labels = tested.labels[self.sample].astype(np.float64)
         labels[labels == UNKNOWN] = np.nan
-        attributes = [
-            *picture_attributes(activity.thumbnails),
-            *map(Attribute, tested.classes, tested.classes, labels.T),
-        ]
-        # What is wrong with the truth is told by the part that measures what it says.
-        with suppress(InputError):
-            attributes += true_attributes(self.fold.prepared, self.fold.rows[self.sample])
-        lengths = np.linalg.norm(activity.features, axis=2, keepdims=True)
-        directions = activity.features / np.maximum(lengths, np.finfo(np.float32).tiny)
+        try:
+            known = self.attributes
+        except InputError:  # Told by the part that measures what the truth says.
+            known = picture_attributes(activity.thumbnails)
+        attributes = [*known, *map(Attribute, tested.classes, tested.classes, labels.T)]
+        directions = capsule_representations(activity.features)["directions"]
+        directions = directions.reshape(activity.features.shape)
         named = []
         for place in range(len(tested.classes)):
             shown = labels[:, place] == 1

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from fastcaps.training.analysis.claims.attributes import Attribute
-from fastcaps.training.analysis.claims.measuring import numbered
+from fastcaps.training.analysis.claims.attributes import Attribute, in_words
+from fastcaps.training.analysis.claims.measuring import numbered, sums_by_person
 from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE
 from fastcaps.training.evaluation.bootstrap import CONFIDENCE
 
@@ -40,7 +40,7 @@ class Correlate:
     @property
     def text(self) -> str:
         """As in ``yaw +0.52``."""
-        return f"{self.name.replace('_', ' ')} {self.rho:+.2f}"
+        return f"{in_words(self.name)} {self.rho:+.2f}"
 
 
 def strongest_correlates(
@@ -78,16 +78,13 @@ def _certain(
 ) -> Numbers:
     """Spearman's correlation with each dimension, [D]; 0 where it may be chance."""
     nothing = np.zeros(directions.shape[1])
-    people, owner = numbered(subjects) if len(subjects) else (0, subjects)
+    people, owner = numbered(subjects)
     if people < LEAST_PEOPLE:
         return nothing
     x, y = _ranks(directions), _ranks(values[:, None])
-    moments = np.stack(
-        [np.ones_like(x), x, np.broadcast_to(y, x.shape), x * x, x * y, y * y + 0 * x]
-    )
-    is_owner = (owner == np.arange(people)[:, None]).astype(np.float64)
-    of_people = is_owner @ moments  # [6, S, D]
-    everyone = of_people.sum(axis=1, keepdims=True)
+    moments = np.broadcast_arrays(np.ones_like(x), x, y, x * x, x * y, y * y)
+    of_people = sums_by_person(np.stack(moments, axis=1), owner, people)  # [S, 6, D]
+    everyone = of_people.sum(axis=0, keepdims=True)
     rho = _correlations(everyone)[0]
     without = np.arctanh(_correlations(everyone - of_people))
     variance = (people - 1) * without.var(axis=0)
@@ -105,8 +102,8 @@ def _ranks(values: NDArray[np.floating]) -> Numbers:
 
 
 def _correlations(moments: Numbers) -> Numbers:
-    """From the sums of 1, x, y, x x, x y and y y; 0 where x or y is constant."""
-    count, x, y, xx, xy, yy = moments
+    """From the sums of 1, x, y, x x, x y and y y, [..., 6, D]; 0 where x or y is constant."""
+    count, x, y, xx, xy, yy = np.moveaxis(moments, -2, 0)
     variances = (count * xx - x * x) * (count * yy - y * y)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = (count * xy - x * y) / np.sqrt(variances.clip(0))

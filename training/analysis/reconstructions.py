@@ -23,7 +23,6 @@ __all__ = [
     "direction_sweep",
     "magnitude_sweep",
     "reconstructions",
-    "turned_reconstructions",
 ]
 
 MAGNITUDES = tuple(tenth / 10 for tenth in range(1, 10))
@@ -82,7 +81,7 @@ def magnitude_sweep(
 @torch.inference_mode()
 def direction_sweep(
     network: CapsuleNetwork,
-    images: Tensor,
+    v: Tensor,
     labels: Tensor,
     class_index: int,
     values: Sequence[float] = TURNS,
@@ -93,8 +92,8 @@ def direction_sweep(
     are.
 
     Args:
-        network: in evaluation.
-        images: [B, C, side, side] in 0 .. 1.
+        network: whose decoder draws them.
+        v: class capsules [B, N, D].
         labels: [B, N]: 1 for the classes present.
         class_index: whose capsule is turned, 0 .. N - 1; counted as present.
         values: the K values that a dimension is set to.
@@ -105,18 +104,6 @@ def direction_sweep(
     Raises:
         InputError: there is no such class.
     """
-    return turned_reconstructions(network, network(images), labels, class_index, values)
-
-
-@torch.inference_mode()
-def turned_reconstructions(
-    network: CapsuleNetwork,
-    v: Tensor,
-    labels: Tensor,
-    class_index: int,
-    values: Sequence[float] = TURNS,
-) -> Tensor:
-    """What :func:`direction_sweep` gives, from class capsules v [B, N, D]."""
     classes = network.options.classes
     if not 0 <= class_index < classes:
         raise InputError(f"class_index: expected 0 .. {classes - 1}, got {class_index}")
@@ -168,7 +155,7 @@ def dimension_effects(
     # One image at a time: pictures of all at once would take gigabytes where they are large.
     for image in range(len(v)):
         own = slice(image, image + 1)
-        turned = turned_reconstructions(network, v[own], labels[own], class_index, ends)
+        turned = direction_sweep(network, v[own], labels[own], class_index, ends)
         pictures = turned[0]  # [D, 2, C, side, side]
         change = (pictures[:, 1] - pictures[:, 0]).flatten(1)
         changes.append(change.square().mean(dim=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import cast
 
@@ -22,11 +23,10 @@ SHORT = ("--ascent", "steps=2", "--resamples", "20", "--device", "cpu")
 
 
 UNKNOWN = (
-    "Activation maximisation: brows: no test image",
-    "Length and intensity: data: ",
-    "What directions tell: ",
-    "Deformations of one unit: brows: fewer than two of its action units",
-    "Deformations of one unit: eyes: fewer than two of its action units",
+    r"Activation maximisation: brows: no test image .*",
+    r"Length and intensity: data: .* does not tell how intense action units are.*",
+    r"What directions tell: [a-z ]+: not known of these pictures",
+    r"Deformations of one unit: (brows|eyes): fewer than two of its action units .*",
 )
 """Of data with three action units, without intensities and poses."""
 
@@ -58,7 +58,7 @@ def test_the_report_has_every_part(
     assert result.exit_code == 0, result.output
     *missing, last = result.stdout.splitlines()
     assert last == f"the report is {tmp_path}/out/report.html"
-    assert not [line for line in missing if not line.startswith(UNKNOWN)]
+    assert not [line for line in missing if not re.fullmatch("|".join(UNKNOWN), line)]
     page = (tmp_path / "out" / "report.html").read_text()
     assert all(title in page for title in PARTS)
     names = {path.stem for path in (tmp_path / "out").glob("*.png")}

@@ -75,7 +75,7 @@ def test_an_image_without_a_class_has_no_magnitude_to_change(network: CapsuleNet
 
 
 def test_a_dimension_is_set_and_the_length_restored(network: CapsuleNetwork) -> None:
-    found = capsules(direction_sweep(network, IMAGES, LABELS, class_index=1))
+    found = capsules(direction_sweep(network, network(IMAGES), LABELS, class_index=1))
     assert found.shape == (4, DIM, len(TURNS), CLASSES, DIM)
     with torch.no_grad():
         v = network(IMAGES)
@@ -93,14 +93,14 @@ def test_a_dimension_is_set_and_the_length_restored(network: CapsuleNetwork) -> 
 @pytest.mark.parametrize("class_index", [-1, 3])
 def test_a_class_that_is_not_there_is_told(network: CapsuleNetwork, class_index: int) -> None:
     with pytest.raises(InputError, match=rf"^class_index: expected 0 \.\. 2, got {class_index}$"):
-        direction_sweep(network, IMAGES, LABELS, class_index)
+        direction_sweep(network, network(IMAGES), LABELS, class_index)
 
 
 def test_effects_are_those_of_the_last_value_against_the_first(network: CapsuleNetwork) -> None:
     with torch.no_grad():
         v = network(IMAGES)
     found = dimension_effects(network, v, LABELS, class_index=1)
-    pictures = direction_sweep(network, IMAGES, LABELS, class_index=1)
+    pictures = direction_sweep(network, network(IMAGES), LABELS, class_index=1)
     change = pictures[:, :, -1] - pictures[:, :, 0]
     torch.testing.assert_close(found.change, change.square().mean((0, 2, 3, 4)).sqrt())
     alone = change - change.mean((2, 3, 4), keepdim=True)

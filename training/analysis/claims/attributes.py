@@ -17,7 +17,14 @@ from fastcaps.training.faces.similarity import apply, fit
 from fastcaps.training.prepared import Prepared
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 
-__all__ = ["SHOWN_TRUTH", "Attribute", "known_attributes", "picture_attributes", "true_attributes"]
+__all__ = [
+    "TRUE_NAMES",
+    "Attribute",
+    "in_words",
+    "known_attributes",
+    "picture_attributes",
+    "true_attributes",
+]
 
 WHO = ["subject", "sequence", "frame"]
 
@@ -44,7 +51,7 @@ eyes, nose and mouth to those of the mean face. What is still seen, and what dec
 large the face with its jaw is around these."""
 
 
-SHOWN_TRUTH = (*TRUE_NUMBERS, FACE_SIZE)
+TRUE_NAMES = (*TRUE_NUMBERS, FACE_SIZE)
 """Names of all of :func:`true_attributes`."""
 
 
@@ -61,6 +68,11 @@ class Attribute:
     name: str
     about: str
     values: NDArray[np.float64]
+
+
+def in_words(name: str) -> str:
+    """An attribute's name as reports show it, ``face size`` for ``face_size``."""
+    return name.replace("_", " ")
 
 
 def known_attributes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastcaps.training.evaluation.bootstrap import draws, interval_of
 from fastcaps.training.evaluation.measures import defined, undefined
 from fastcaps.training.evaluation.report import Measure
 
-__all__ = ["Statistic", "against_first", "measured", "numbered"]
+__all__ = ["Statistic", "against_first", "measured", "numbered", "sums_by_person"]
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """From how often each of S subjects is drawn, int64 [R, S], to K numbers, float64 [R, K]; NaN where
@@ -67,3 +68,21 @@ def numbered(names: NDArray[Any]) -> tuple[int, NDArray[np.int64]]:
     """How many different names there are, and which of them each is, 0 .. S - 1, int64 [M]."""
     different, numbers = np.unique(names.astype(str), return_inverse=True)
     return len(different), numbers.astype(np.int64)
+
+
+def sums_by_person(
+    numbers: NDArray[np.float64], owner: NDArray[np.int64], people: int
+) -> NDArray[np.float64]:
+    """Sums over the frames of each person.
+
+    Args:
+        numbers: of M frames, [M, ...].
+        owner: whose they are, 0 .. S - 1, int64 [M].
+        people: S.
+
+    Returns:
+        [S, ...].
+    """
+    is_owner = (owner == np.arange(people)[:, None]).astype(np.float64)
+    each = numbers.shape[1:]
+    return (is_owner @ numbers.reshape(len(owner), math.prod(each))).reshape(people, *each)

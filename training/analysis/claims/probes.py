@@ -25,7 +25,12 @@ from fastcaps.training.analysis.claims.held_out import (
     recording_folds,
     ridge_predictions,
 )
-from fastcaps.training.analysis.claims.measuring import against_first, measured, numbered
+from fastcaps.training.analysis.claims.measuring import (
+    against_first,
+    measured,
+    numbered,
+    sums_by_person,
+)
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import undefined
 from fastcaps.training.evaluation.report import Measure
@@ -172,7 +177,9 @@ class _Question:
 
 def _attribute_question(attribute: Attribute, owner: Places) -> _Question:
     values = attribute.values - attribute.values.mean()
-    frames, sums, squares = _by_person(np.stack([values**n for n in range(3)], axis=1), owner).T
+    people = owner.max(initial=-1) + 1
+    powers = np.stack([values**n for n in range(3)], axis=1)
+    frames, sums, squares = sums_by_person(powers, owner, people).T
     least = ROUNDING * values.var()
 
     def variation(chosen: Places) -> Numbers:
@@ -204,7 +211,7 @@ def _probe(
 ) -> Probe:
     """From the errors of K representations in each frame, [M, K]."""
     people = len(np.unique(question.owner))
-    of_people = _by_person(errors, question.owner)
+    of_people = sums_by_person(errors, question.owner, people)
 
     def statistic(chosen: Places) -> Numbers:
         values = 1 - chosen @ of_people / question.most(chosen)[:, None]
@@ -245,10 +252,3 @@ def _identity_errors(features: NDArray[np.floating], owner: Places, recordings: 
     shown = np.eye(len(people))[person]
     found = ridge_predictions(features, shown, recordings, one_strength=True)
     return (found.argmax(axis=1) != person).astype(np.float64)
-
-
-def _by_person(numbers: Numbers, owner: Places) -> Numbers:
-    """Sums of numbers [M, K] over the frames of each person, [S, K]."""
-    sums = np.zeros((owner.max(initial=-1) + 1, numbers.shape[1]))
-    np.add.at(sums, owner, numbers)
-    return sums

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.analysis.claims.facial_parts import PartFrames
+from fastcaps.training.analysis.claims.measuring import sums_by_person
 from fastcaps.training.analysis.claims.significance import (
     LEAST_PEOPLE,
     over_people,
@@ -74,7 +75,9 @@ def shares_right(frames: PartFrames, pair: Pair, vectors: NDArray[np.floating]) 
         score = sign * ((vectors_of_side - middle[owner]) * normal[owner]).sum(axis=2)
         right = (score > 0) + (score == 0) / 2
         with np.errstate(invalid="ignore"):
-            shares.append(_sums(right, owner, frames.subjects) / _counts(owner, frames.subjects))
+            shares.append(
+                sums_by_person(right, owner, frames.subjects) / _counts(owner, frames.subjects)
+            )
     return np.stack(shares)
 
 
@@ -121,8 +124,8 @@ def _sides(frames: PartFrames, pair: Pair) -> Sequence[Rows]:
 def _moments_without_each(vectors: Numbers, owner: Rows, people: int) -> tuple[Numbers, Numbers]:
     """Means [S, U, D] and covariances [S, U, D, D] of vectors [N, U, D], each without a person."""
     counts = _counts(owner, people)
-    sums = _sums(vectors, owner, people)
-    products = _sums(vectors[..., :, None] * vectors[..., None, :], owner, people)
+    sums = sums_by_person(vectors, owner, people)
+    products = sums_by_person(vectors[..., :, None] * vectors[..., None, :], owner, people)
     left = len(owner) - counts
     mean = (sums.sum(axis=0) - sums) / left[..., None]
     covariance = (products.sum(axis=0) - products) / left[..., None, None]
@@ -132,10 +135,3 @@ def _moments_without_each(vectors: Numbers, owner: Rows, people: int) -> tuple[N
 def _counts(owner: Rows, people: int) -> Numbers:
     """Frames of each person, [S, 1]."""
     return np.bincount(owner, minlength=people)[:, None].astype(np.float64)
-
-
-def _sums(numbers: Numbers, owner: Rows, people: int) -> Numbers:
-    """Of numbers [N, ...] over each person's frames, [S, ...]."""
-    is_owner = (owner == np.arange(people)[:, None]).astype(np.float64)
-    flat = numbers.reshape(len(owner), -1)
-    return (is_owner @ flat).reshape(people, *numbers.shape[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastcaps.training.analysis.claims.attributes import SHOWN_TRUTH, known_attributes
+from fastcaps.training.analysis.claims.attributes import TRUE_NAMES, in_words
 from fastcaps.training.analysis.claims.gathering import THUMBNAIL_SIDE
 from fastcaps.training.analysis.claims.probes import Probe, capsule_representations, probes
 from fastcaps.training.analysis.context import Context, Progress, silently
@@ -39,14 +39,13 @@ def attributes(context: Context, progress: Progress = silently) -> Section:
     fold = context.fold
     _ = fold.capsules
     activity = context.activity
-    rows = fold.rows[context.sample]
     representations = capsule_representations(activity.features)
     small = f"a picture of {THUMBNAIL_SIDE} x {THUMBNAIL_SIDE}"
-    representations[small] = activity.thumbnails.reshape(len(rows), -1)
+    representations[small] = activity.thumbnails.reshape(len(activity.thumbnails), -1)
     if context.baseline_activity is not None:
         hidden = f"the hidden layer of {context.baseline_name}"
         representations[hidden] = context.baseline_activity.features
-    known = known_attributes(fold.prepared, rows, activity.thumbnails)
+    known = context.attributes
     found = probes(
         representations,
         known,
@@ -72,8 +71,8 @@ def attributes(context: Context, progress: Progress = silently) -> Section:
         ),
         notes.texts,
     )
-    unknown = [name for name in SHOWN_TRUTH if name not in {one.name for one in known}]
-    missing = [f"{_words(name)}: not known of these pictures" for name in unknown]
+    unknown = [name for name in TRUE_NAMES if name not in {one.name for one in known}]
+    missing = [f"{in_words(name)}: not known of these pictures" for name in unknown]
     return Section(
         text=(TEXT,),
         verdicts=tuple(text for one in found.attributes for text in _verdicts(one)),
@@ -85,23 +84,19 @@ def attributes(context: Context, progress: Progress = silently) -> Section:
 def _verdicts(one: Probe) -> list[str]:
     """Whether directions tell an attribute, and if so, more of it than what is beside them."""
     told = verdict(
-        f"Directions tell {_words(one.name)}", one.values[DIRECTIONS], one.subjects, beyond=TOLD
+        f"Directions tell {in_words(one.name)}", one.values[DIRECTIONS], one.subjects, beyond=TOLD
     )
     low = one.values[DIRECTIONS]["low"]
     if low is None or low <= TOLD:
         return [told]
     return [told] + [
-        verdict(f"They tell more of {_words(one.name)} than {name}", measure, one.subjects)
+        verdict(f"They tell more of {in_words(one.name)} than {name}", measure, one.subjects)
         for name, measure in one.differences.items()
         if name not in OF_CAPSULES
     ]
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _row(one: Probe, names: tuple[str, ...], notes: Notes, ruled: bool) -> Row:
     about = notes.numbers([f"{one.name}: {one.about}; {one.frames:,} frames"])
     values = [measure_cell(one.values[name], notes, decimals=DECIMALS) for name in names]
-    return Row(Heading(_words(one.name), about), (Cell(f"{one.chance:.2f}"), *values), ruled)
+    return Row(Heading(in_words(one.name), about), (Cell(f"{one.chance:.2f}"), *values), ruled)

@@ -143,34 +143,32 @@ class _Means:
 def _means(context: Context, progress: Progress) -> _Means:
     fold = context.fold
     places = evenly_spaced(len(fold.rows), LARGEST_SAMPLE)
-    faces, coefficients, contributions = [], [], []
-    shown, given, shares = [], [], []
+    sums: dict[str, Tensor] = {}
     for start in range(0, len(places), BATCH):
         taken = places[start : start + BATCH]
         images = fold.images(taken)
         found = coupling_maps(fold.capsules, images)
         is_shown = (fold.labels(taken) == 1).float()
-        shown.append(is_shown.sum(0))
-        given.append(torch.einsum("bn,bnuhw->nuhw", is_shown, found.contributions))
-        shares.append(torch.einsum("bn,bnuhw->nuhw", is_shown, found.coefficients))
-        faces.append(images.sum(0))
-        coefficients.append(found.coefficients.mean(dim=2).sum(0))
-        contributions.append(found.contributions.sum(dim=(0, 2)))
+        of_batch = {
+            "face": images.sum(0),
+            "coefficients": found.coefficients.mean(dim=2).sum(0),
+            "contributions": found.contributions.sum(dim=(0, 2)),
+            "shown": is_shown.sum(0),
+            "given": torch.einsum("bn,bnuhw->nuhw", is_shown, found.contributions),
+            "shares": torch.einsum("bn,bnuhw->nuhw", is_shown, found.coefficients),
+        }
+        sums = {name: sums.get(name, 0) + part for name, part in of_batch.items()}
         progress(min(start + BATCH, len(places)), len(places))
-    times = _sum(shown)[:, None, None, None].clamp_min(1)
+    times = sums["shown"][:, None, None, None].clamp_min(1)
     return _Means(
         frames=len(places),
-        face=pixels(_sum(faces) / len(places)),
-        coefficients=(_sum(coefficients) / len(places)).cpu().numpy(),
-        contributions=(_sum(contributions) / len(places)).cpu().numpy(),
-        shown=_sum(shown).cpu().numpy(),
-        given=(_sum(given) / times).cpu().numpy(),
-        shares=(_sum(shares) / times).cpu().numpy(),
+        face=pixels(sums["face"] / len(places)),
+        coefficients=(sums["coefficients"] / len(places)).cpu().numpy(),
+        contributions=(sums["contributions"] / len(places)).cpu().numpy(),
+        shown=sums["shown"].cpu().numpy(),
+        given=(sums["given"] / times).cpu().numpy(),
+        shares=(sums["shares"] / times).cpu().numpy(),
     )
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts).sum(0)
 
 
 def _single_images(context: Context, extent: tuple[float, float]) -> list[Picture]:

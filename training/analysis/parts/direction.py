@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from fastcaps.training.analysis.context import Context, Progress, places_of, silently
@@ -33,9 +31,10 @@ def direction(context: Context, progress: Progress = silently) -> Section:
     by_class: dict[int, list[Selected]] = {}
     for one in sorted(context.selected, key=lambda one: -one.score):
         by_class.setdefault(one.class_index, []).append(one)
-    sheets = []
+    sheets: list[Picture] = []
     for done, (index, selected) in enumerate(sorted(by_class.items()), start=1):
-        sheets.append(_sheet(context, index, selected[:IMAGES_PER_CLASS]))
+        chosen = selected[:IMAGES_PER_CLASS]
+        sheets.append(_sheet(context, index, chosen, folded=bool(sheets)))
         progress(done, len(by_class))
     classes = context.fold.tested.classes
     absent = [name for place, name in enumerate(classes) if place not in by_class]
@@ -51,7 +50,7 @@ def direction(context: Context, progress: Progress = silently) -> Section:
             f"the class, if Spearman's correlation is {LEAST} or more either way and no chance, "
             "with all that is tried taken together.",
         ),
-        pictures=(*sheets[:1], *(replace(sheet, folded=True) for sheet in sheets[1:])),
+        pictures=tuple(sheets),
         missing=tuple(
             f"{name}: no test image in which it is present is right in every class"
             for name in absent
@@ -59,13 +58,15 @@ def direction(context: Context, progress: Progress = silently) -> Section:
     )
 
 
-def _sheet(context: Context, class_index: int, selected: list[Selected]) -> Picture:
+def _sheet(
+    context: Context, class_index: int, selected: list[Selected], *, folded: bool
+) -> Picture:
     fold, network, places = context.fold, context.fold.drawing_capsules, places_of(selected)
     images, labels = fold.images(places), fold.labels(places)
     with torch.inference_mode():
         v = network(images)
     effects = dimension_effects(network, v, labels, class_index)
-    pictures = direction_sweep(network, images[:1], labels[:1], class_index)[0]
+    pictures = direction_sweep(network, v[:1], labels[:1], class_index)[0]
     changes = pictures[:, -1] - pictures[:, 0]
     changes = (0.5 + changes / (2 * changes.abs().max())).nan_to_num(0.5)
     order = effects.change.argsort(descending=True).tolist()
@@ -83,4 +84,5 @@ def _sheet(context: Context, class_index: int, selected: list[Selected]) -> Pict
         f"direction-{name}",
         f"{name}: the dimensions of its capsule, in an image of {selected[0].subject}",
         picture_grid(rows, row_labels, [*(f"{turn:+.1f}" for turn in TURNS), "change"], inches=0.7),
+        folded=folded,
     )

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastcaps.training.analysis.claims.measuring import against_first, measured, numbered
+from fastcaps.training.analysis.claims.measuring import (
+    against_first,
+    measured,
+    numbered,
+    sums_by_person,
+)
 from fastcaps.training.errors import InputError
 from tests.training.evaluation.made import tails
 
@@ -64,3 +69,11 @@ def test_differences_are_from_the_first() -> None:
 def test_names_become_numbers() -> None:
     count, numbers = numbered(np.array(["b", "a", "b", "c"], dtype=object))
     assert (count, numbers.tolist()) == (3, [1, 0, 1, 2])
+
+
+def test_sums_are_of_each_person() -> None:
+    numbers = np.arange(12.0).reshape(3, 2, 2)
+    found = sums_by_person(numbers, np.array([2, 0, 2]), 3)
+    np.testing.assert_array_equal(found, [numbers[1], np.zeros((2, 2)), numbers[0] + numbers[2]])
+    assert sums_by_person(np.zeros((0, 4)), np.zeros(0, np.int64), 2).shape == (2, 4)
+    assert sums_by_person(np.zeros((0, 4)), np.zeros(0, np.int64), 0).shape == (0, 4)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fastcaps.training.analysis.claims.attributes import SHOWN_TRUTH
+from fastcaps.training.analysis.claims.attributes import TRUE_NAMES, in_words
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.parts.ascent import ascent
@@ -76,7 +76,7 @@ def test_attributes_are_probed_beside_what_is_easy(context: Context) -> None:
     (table,) = found.tables
     names = [row.heading.text for row in table.rows]
     assert names == [
-        *(name.replace("_", " ") for name in SHOWN_TRUTH),
+        *(in_words(name) for name in TRUE_NAMES),
         "picture brightness",
         "picture contrast",
         "identity",
@@ -94,11 +94,11 @@ def test_attributes_that_are_not_known_are_told(context: Context) -> None:
     content = path.read_bytes()
     path.unlink()
     try:
-        found = attributes(context)
+        found = attributes(replace(context))  # Nothing of what was read before.
     finally:
         path.write_bytes(content)
     assert found.missing[0] == "yaw: not known of these pictures"
-    assert len(found.missing) == len(SHOWN_TRUTH)
+    assert len(found.missing) == len(TRUE_NAMES)
     assert len(found.tables[0].rows) == 3
 
 
