@@ -13,6 +13,7 @@ from typing import get_type_hints
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.transforms.functional import gaussian_blur
 
 from fastcaps.losses import capsule_lengths
@@ -89,7 +90,8 @@ class Ascent:
     Attributes:
         images: in 0 .. 1, [B, C, side, side].
         before, after: what the unit gives, [B, D].
-        activations: length of that before each step and after the last, [B, steps + 1].
+        activations: length of that before each step, of images shifted as the step shifts them,
+            and after the last, [B, steps + 1].
     """
 
     images: Tensor
@@ -131,9 +133,9 @@ def ascend(
     for step in range(settings.steps):
         shifts = torch.randint(-settings.jitter, settings.jitter + 1, (2,), generator=random)
         shift = (int(shifts[0]), int(shifts[1]))
-        gradient, length = _gradient(units, changed.roll(shift, (2, 3)), unit, place)
+        gradient, length = _gradient(units, _moved(changed, shift, "replicate"), unit, place)
         lengths.append(length)
-        gradient = gradient.roll((-shift[0], -shift[1]), (2, 3))
+        gradient = _moved(gradient, (-shift[0], -shift[1]), "constant")
         change = changed - images + settings.rate * _normalised(gradient)
         # The change only: the rest of the face stays as sharp as it was.
         changed = (images + _blurred(change, step, settings)).clamp(0, 1)
@@ -145,8 +147,18 @@ def ascend(
     return Ascent(changed, before, after, torch.stack(lengths, dim=1))
 
 
+def _moved(images: Tensor, shift: tuple[int, int], edge: str) -> Tensor:
+    """Images moved down and right; what comes in is as the edge is, or 0 for "constant"."""
+    down, right = shift
+    padding = (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0))
+    padded = pad(images, padding, mode=edge)
+    height, width = images.shape[2:]
+    top, left = max(-down, 0), max(-right, 0)
+    return padded[:, :, top : top + height, left : left + width]
+
+
 def _gradient(units: UnitMap, images: Tensor, unit: int, place: Place) -> tuple[Tensor, Tensor]:
-    images = images.requires_grad_()
+    images = images.detach().requires_grad_()
     length = capsule_lengths(units.at(images, unit, place)[:, None])[:, 0]
     (gradient,) = torch.autograd.grad(length.sum(), images)
     finite = torch.isfinite(gradient).flatten(1).all(1) & torch.isfinite(length)
@@ -161,9 +173,12 @@ def _gradient(units: UnitMap, images: Tensor, unit: int, place: Place) -> tuple[
 
 def _normalised(gradient: Tensor) -> Tensor:
     """With a mean square of 1 over what the unit sees, which is where it is not 0."""
+    tiny = torch.finfo(gradient.dtype).tiny
+    # The squares of small gradients would be 0.
+    gradient = gradient / gradient.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(tiny)
     seen = (gradient != 0).sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
     size = (gradient.square().sum(dim=(1, 2, 3), keepdim=True) / seen).sqrt()
-    return gradient / size.clamp_min(torch.finfo(gradient.dtype).tiny)
+    return gradient / size.clamp_min(tiny)
 
 
 def _blurred(images: Tensor, step: int, settings: AscentSettings) -> Tensor:

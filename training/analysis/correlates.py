@@ -44,21 +44,27 @@ class Correlate:
 
 
 def strongest_correlates(
-    directions: NDArray[np.floating], attributes: Sequence[Attribute], subjects: NDArray[np.object_]
+    directions: NDArray[np.floating],
+    attributes: Sequence[Attribute],
+    subjects: NDArray[np.object_],
+    capsules: int = 1,
 ) -> tuple[Correlate | None, ...]:
     """For each dimension the attribute that it goes with most.
 
     None where that is below :data:`LEAST`, or where it might be chance: among all dimensions and
-    attributes, in 95% of cases nothing that is chance is given, as far as people of whom each is
-    left out once (the jackknife; Efron and Tibshirani, 1993, chapter 11) tell how surely it holds
-    of others.
+    attributes of all capsules, in 95% of cases nothing that is chance is given, as far as people of
+    whom each is left out once (the jackknife; Efron and Tibshirani, 1993, chapter 11) tell how
+    surely it holds of others. Where some people have many more frames than others, they count as
+    fewer: as Kish's effective number, (sum of frames)^2 / sum of (frames^2), of which there have
+    to be six, too.
 
     Args:
         directions: of a class capsule in M frames, [M, D].
         attributes: of these frames, at least one; NaN where one is not known.
         subjects: whose frames they are, texts [M].
+        capsules: of how many classes names are sought, at least 1.
     """
-    tries = directions.shape[1] * len(attributes)
+    tries = directions.shape[1] * len(attributes) * capsules
     found = []
     for one in attributes:
         known = ~np.isnan(one.values)
@@ -79,7 +85,9 @@ def _certain(
     """Spearman's correlation with each dimension, [D]; 0 where it may be chance."""
     nothing = np.zeros(directions.shape[1])
     people, owner = numbered(subjects)
-    if people < LEAST_PEOPLE:
+    frames = np.bincount(owner, minlength=people)
+    alike = frames.sum() ** 2 / max((frames**2).sum(), 1)
+    if alike < LEAST_PEOPLE:
         return nothing
     x, y = _ranks(directions), _ranks(values[:, None])
     moments = np.broadcast_arrays(np.ones_like(x), x, y, x * x, x * y, y * y)
@@ -91,7 +99,7 @@ def _certain(
     with np.errstate(divide="ignore", invalid="ignore"):
         sureness = np.abs(np.arctanh(rho)) / np.sqrt(variance)
     # Two degrees of freedom less than a mean has, as for a correlation of so many people.
-    chance = 2 * student.sf(sureness, people - 3)
+    chance = 2 * student.sf(sureness, alike - 3)
     return np.where(chance < (1 - CONFIDENCE) / tries, rho, nothing)
 
 

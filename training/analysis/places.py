@@ -59,6 +59,13 @@ class ReceptiveField:
         """Of what a place sees, in pixels."""
         return self.first + place * self.jump
 
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Where the first place begins and the last one ends, in pixels from the picture's edge."""
+        # The first pixel's centre is half a pixel from there.
+        first, last = self.centre(0) + 0.5, self.centre(self.count - 1) + 0.5
+        return first - self.jump / 2, last + self.jump / 2
+
     def nearest(self, pixel: float) -> int:
         """The place whose centre is nearest to a pixel."""
         return int(np.clip(round((pixel - self.first) / self.jump), 0, self.count - 1))

@@ -90,6 +90,29 @@ def test_shifts_are_taken_back() -> None:
     assert not change.any()
 
 
+def test_what_lies_beyond_the_edge_is_not_the_other_edge() -> None:
+    """A unit in the corner, moved about, changes nothing at the opposite edges."""
+
+    def corner(images: Tensor) -> Tensor:
+        return images[:, :, :3, :3].mean((1, 2, 3))[:, None, None, None, None]
+
+    start = torch.full((1, 1, SIDE, SIDE), 0.1)
+    settings = AscentSettings(steps=30, jitter=2, blur_every=0, rate=0.01)
+    change = ascend(units_of(corner), start, 0, (0, 0), settings).images - start
+    assert (change[0, 0, :2, :2] > 0).all()
+    change[0, 0, :5, :5] = 0
+    assert not change.any()
+
+
+def test_small_gradients_make_steps_of_the_same_size() -> None:
+    units = units_of(lambda images: 1 + 1e-25 * brightness_below(images))
+    images = 0.5 + 0.2 * pictures(2)
+    settings = AscentSettings(steps=1, jitter=0, blur_every=0, rate=0.03)
+    change = ascend(units, images, 0, (0, 0), settings).images - images
+    seen = change[:, :, HALF].square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(seen, torch.full((2,), 0.03))
+
+
 def test_blur_takes_fine_patterns_from_the_change_and_leaves_the_picture() -> None:
     checks = (torch.arange(SIDE)[:, None] + torch.arange(SIDE)) % 2
 

@@ -60,3 +60,26 @@ def test_what_does_not_vary_gives_no_name(values: list[float]) -> None:
     directions = np.random.default_rng(1).normal(size=(len(values), 5))
     attributes = [Attribute("yaw", "", np.array(values))]
     assert strongest_correlates(directions, attributes, SUBJECTS[: len(values)]) == (None,) * 5
+
+
+def test_people_with_many_frames_give_no_name_by_chance() -> None:
+    random = np.random.default_rng(1)
+    frames = np.array([60, 50, 40, *[4] * 11])
+    subjects = np.repeat([f"S{number:02d}" for number in range(14)], frames).astype(object)
+    named = 0
+    for _ in range(20):
+        people = random.normal(size=(14, 32)).repeat(frames, axis=0)
+        directions = people + 0.3 * random.normal(size=people.shape)
+        values = random.normal(size=(10, 14)).repeat(frames, axis=1)
+        attributes = [Attribute(str(number), "", each) for number, each in enumerate(values)]
+        named += any(strongest_correlates(directions, attributes, subjects))
+    assert named <= 1
+
+
+def test_names_of_many_capsules_have_to_be_surer() -> None:
+    random = np.random.default_rng(0)
+    yaw = random.normal(size=ROWS)
+    directions = 0.55 * yaw[:, None] + random.normal(size=(ROWS, 4))
+    attributes = [Attribute("yaw", "", yaw)]
+    assert any(strongest_correlates(directions, attributes, SUBJECTS))
+    assert not any(strongest_correlates(directions, attributes, SUBJECTS, capsules=10**9))

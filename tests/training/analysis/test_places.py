@@ -80,3 +80,9 @@ def test_an_unknown_region_is_told() -> None:
     field = receptive_field([], 96)
     with pytest.raises(InputError, match=r"^region: expected one of brows, .*, mouth, got ear$"):
         region_place("ear", field, 96)
+
+
+def test_a_map_of_every_pixel_covers_the_picture() -> None:
+    assert receptive_field((), 96).extent == (0, 96)
+    assert receptive_field((nn.Conv2d(1, 1, 2, stride=2),), 96).extent == (0, 96)
+    assert receptive_field((nn.Conv2d(1, 1, 5),), 96).extent == (2, 94)

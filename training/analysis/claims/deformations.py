@@ -10,6 +10,9 @@ be active or not. So of each unit at the place of a part of the face is measured
 - and, of both together, how many deformations are distinct for it: the largest number of action
   units each of which raises it and each two of which it tells apart.
 
+What other action units of the part and near it do is held equal in all of these, as far as labels
+tell: one that is there with another intensity is not.
+
 All of these hold of people, beyond chance, with what is asked of one unit taken together (see
 :mod:`.significance`). Units that give the same in all frames, as ReLU makes them, are counted and
 then left out: they stand for nothing, and would make the others' mean look small.

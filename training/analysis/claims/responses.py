@@ -1,9 +1,10 @@
 """Which action units raise the activation of a unit.
 
 A smile raises lips, cheeks and lids at once, and people look different. So frames are compared in
-pairs of one person that show the same of all other action units of the part of the face, one frame
-with the action unit and one without it. How often the first has the larger activation, ties
-counting half, is an area under the ROC curve; it is 1/2 where the action unit makes no difference.
+pairs of one person that show the same of all other action units of the part of the face and of
+those near it, one frame with the action unit and one without it. How often the first has the larger
+activation, ties counting half, is an area under the ROC curve; it is 1/2 where the action unit
+makes no difference.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def raised(of_people: Numbers, chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _comparisons(frames: PartFrames, place: int) -> Comparisons:
     others = np.delete(frames.shown, place, axis=1)
-    keys = np.concatenate([frames.owner[:, None], others], axis=1)
+    keys = np.concatenate([frames.owner[:, None], others, frames.near], axis=1)
     _, group = np.unique(keys, axis=0, return_inverse=True)
     by_group = np.split(np.argsort(group, kind="stable"), np.bincount(group).cumsum()[:-1])
     found = []

@@ -39,7 +39,8 @@ def significant(probabilities: Numbers, asked: NDArray[np.bool_]) -> NDArray[np.
     """Which of the things asked of a unit are so, by Benjamini and Hochberg (1995).
 
     Of those said to be so, 2.5% are expected not to be; and of a unit of which nothing is so,
-    nothing is said in 97.5% of cases, however much is asked.
+    nothing is said in 97.5% of cases, however much is asked. That holds as far as the probabilities
+    do.
 
     Args:
         probabilities: of N things, [..., N, U] for U units.

@@ -41,9 +41,11 @@ TEXT = (
     "active as it can be at one place of its map (Rashid and Lee, section 4.4). The first images "
     "are of one person. Unless a primary capsule was asked for, the one is climbed that gives most "
     "to the classes that the images stand for; of convolution units, the most active one.",
+    "Beside the rows stands how active the unit is in them. "
     "Numbers between two images are cosines of what the unit gives for them, before and after: "
     "green where ascent made them more orthogonal, red where less; there is none where the unit is "
-    "off. A convolution unit gives one number from 0 on, so its cosines are 1.",
+    "off, nor between images of different people that show different classes. A convolution unit "
+    "gives one number from 0 on, so its cosines are 1.",
     "That ascent parts the directions of different deformations (the paper's section 4.4) asks for "
     "two things: those in images of one person that show different classes become more orthogonal, "
     "and those in images of different people that show the same class do not.",
@@ -104,11 +106,9 @@ def _picture(context: Context, found: TargetAscent) -> Picture:
         list(map(pixels, pictures[:SHOWN]))
         for pictures in (found.images, found.ascent.images, change)
     ]
-    lengths = [found.ascent.activations[:SHOWN, at].tolist() for at in (0, -1)]
-    labels = [
-        f"{when}\n{min(values):.2f} to {max(values):.2f}"
-        for when, values in zip(("before", "after"), lengths, strict=True)
-    ]
+    of_unit = {"before": found.ascent.before, "after": found.ascent.after}
+    lengths = {when: vectors[:SHOWN].norm(dim=1).tolist() for when, vectors in of_unit.items()}
+    labels = [f"{when}\n{min(of):.2f} to {max(of):.2f}" for when, of in lengths.items()]
     classes = fold.tested.classes
     figure = picture_grid(
         rows,

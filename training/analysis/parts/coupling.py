@@ -56,25 +56,28 @@ def coupling(context: Context, progress: Progress = silently) -> Section:
     """
     fold = context.fold
     field = unit_map(fold.capsules).field
-    extent = (field.centre(0) - field.jump / 2, field.centre(field.count - 1) + field.jump / 2)
+    extent = field.extent
     means = _means(context, progress)
     # Which classes get more or less than usual from where, as most is the same everywhere.
     unusual = means.coefficients - means.coefficients.mean(axis=(1, 2), keepdims=True)
     classes = fold.tested.classes
-    mean_pictures = (
+    mean_pictures = [
         Picture(
             "coupling-contributions",
             "How much of each class capsule comes from each place: means over "
             f"{means.frames} test frames, all types of primary capsules together",
             face_maps(means.face, dict(zip(classes, means.contributions, strict=True)), extent),
-        ),
-        Picture(
-            "coupling-coefficients",
-            "Mean coupling coefficients of the primary capsules of each place, less their mean "
-            "over all places",
-            face_maps(means.face, dict(zip(classes, unusual, strict=True)), extent),
-        ),
-    )
+        )
+    ]
+    if len(classes) > 1 or fold.settings.softmax_over == "inputs":
+        mean_pictures.append(
+            Picture(
+                "coupling-coefficients",
+                "Mean coupling coefficients of the primary capsules of each place, less their mean "
+                "over all places",
+                face_maps(means.face, dict(zip(classes, unusual, strict=True)), extent),
+            )
+        )
     images: list[Picture] = []
     missing: tuple[str, ...] = ()
     try:

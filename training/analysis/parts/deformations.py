@@ -16,8 +16,9 @@ from fastcaps.training.analysis.claims.deformations import (
 from fastcaps.training.analysis.claims.facial_parts import part_frames
 from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
-from fastcaps.training.analysis.places import MEASURED_REGIONS
+from fastcaps.training.analysis.places import MEASURED_REGIONS, region_place
 from fastcaps.training.analysis.section import Section
+from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.networks.network import PRIMARY_DIM
 from fastcaps.training.tables.layout import DASH, Notes
 from fastcaps.training.tables.measure_cells import measure_cell
@@ -40,7 +41,8 @@ TEXT = (
     "of the face, and a convolution unit does not. Below are means over the units at the place of "
     "a part: how many of its action units raise a unit's activation, how many it also tells apart, "
     "and how well its output tells which of two is there (1/2 is chance). Only what these people "
-    "show beyond chance is counted, so the true numbers may be larger. A capsule gives "
+    "show beyond chance is counted, so the true numbers may be larger; other action units of the "
+    "part and near it are held equal, as far as labels tell. A capsule gives "
     f"{PRIMARY_DIM} numbers; what that alone brings, {TOGETHER} show."
 )
 
@@ -82,7 +84,7 @@ def deformations(context: Context, progress: Progress = silently) -> Section:
         found = deformation_claim(
             frames, _populations(context, region), resamples=context.resamples, seed=context.seed
         )
-        tables.append(_table(found))
+        tables.append(_table(found, _place(context, region)))
         verdicts += _verdicts(found)
     progress(len(MEASURED_REGIONS), len(MEASURED_REGIONS))
     return Section(
@@ -123,7 +125,14 @@ def _populations(context: Context, region: str) -> dict[str, NDArray[np.float32]
     return populations
 
 
-def _table(found: DeformationClaim) -> Table:
+def _place(context: Context, region: str) -> str:
+    """Where the capsules of a part are, and how much they see."""
+    field = unit_map(context.fold.network).field
+    row, column = region_place(region, field, context.fold.network.options.side)
+    return f"capsules at row {row}, column {column}, which see {field.size} pixels either way"
+
+
+def _table(found: DeformationClaim, place: str) -> Table:
     notes = Notes()
     told = notes.numbers([CONFIDENCE_NOTE])
     constant = notes.numbers(["units that give the same in all frames; means are over the others"])
@@ -149,7 +158,7 @@ def _table(found: DeformationClaim) -> Table:
     ]
     return Table(
         f"{found.part.capitalize()}: {', '.join(f'AU {unit}' for unit in found.people_compared)}; "
-        f"{found.frames:,} frames of {found.subjects:,} people",
+        f"{found.frames:,} frames of {found.subjects:,} people; {place}",
         "Units",
         (
             Heading("units"),

@@ -48,7 +48,7 @@ def direction(context: Context, progress: Progress = silently) -> Section:
             "the second is of what is left of it beside all of the picture getting lighter or "
             "darker. Below them stands what goes with the dimension most in test images that show "
             f"the class, if Spearman's correlation is {LEAST} or more either way and no chance, "
-            "with all that is tried taken together.",
+            "with all that is tried for any class taken together.",
         ),
         pictures=tuple(sheets),
         missing=tuple(

@@ -44,17 +44,21 @@ def opened(prepared: Prepared, name: str, side: int, frames: int, channels: int 
 
 
 def co_occurring(
-    people: int = 12, frames: int = 60, part: str = "mouth", seed: int = 0
+    people: int = 12,
+    frames: int = 60,
+    part: str = "mouth",
+    seed: int = 0,
+    units: tuple[int, ...] = (10, 12, 15, 17),
 ) -> PartFrames:
-    """Frames of people who show action units of a part together, as faces do.
+    """Frames of people who show action units together, as faces do.
 
-    The first two come together more often than not; all are shown by everyone.
+    The first two of four come together more often than not; all are shown by everyone.
     """
     random = np.random.default_rng(seed)
     shown = random.random((people * frames, 4)) < 0.45
     shown[:, 1] = np.where(random.random(len(shown)) < 0.6, shown[:, 0], shown[:, 1])
     names = np.repeat([f"S{number:02d}" for number in range(people)], frames)
-    return part_frames(part, (10, 12, 15, 17), shown.astype(np.int8), names)
+    return part_frames(part, units, shown[:, : len(units)].astype(np.int8), names)
 
 
 def random_truth(prepared: Prepared, landmarks: np.ndarray) -> pd.DataFrame:

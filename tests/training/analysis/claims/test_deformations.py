@@ -62,7 +62,7 @@ def test_a_unit_of_two_deformations_has_two(claim: DeformationClaim) -> None:
     assert two.distinct_counts[2] >= 18
     assert sum(two.distinct_counts) == 20
     # Of the six pairs only that of the two others is not told apart by one of these.
-    assert 5 / 6 + 0.5 / 6 < two.means.accuracy["value"] < 0.97
+    assert (5 * 0.97 + 0.5) / 6 < two.means.accuracy["value"] < 0.97
 
 
 def test_a_unit_of_four_deformations_has_four(claim: DeformationClaim) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastcaps.training.analysis.claims.facial_parts import PartFrames
+from fastcaps.training.analysis.claims.facial_parts import PartFrames, part_frames
 from fastcaps.training.analysis.claims.responses import areas, comparisons, raised
 from tests.training.analysis.claims.made import co_occurring
 
@@ -92,3 +92,20 @@ def test_a_choice_of_people_is_as_if_only_they_were_there() -> None:
         wanted = raised(repeated, np.ones((1, times.sum()), dtype=np.int64))[0]
         np.testing.assert_array_equal(found[row], wanted)
         assert 0 < wanted.mean() < 1
+
+
+def test_units_near_a_part_are_held_equal() -> None:
+    """Brows that come down with narrowed eyes raise a unit at the eyes, which sees them."""
+    random = np.random.default_rng(0)
+    labels = (random.random((840, 4)) < 0.45).astype(np.int8)
+    for place in (1, 2, 3):
+        labels[:, place] = np.where(random.random(840) < 0.6, labels[:, 0], labels[:, place])
+    names = np.repeat([f"S{number:02d}" for number in range(14)], 60)
+    activations = 2 * labels[:, :1] + random.normal(0, 0.4, (840, 30))
+
+    def responses(units: tuple[int, ...]) -> float:
+        frames = part_frames("eyes", units, labels[:, -len(units) :], names)
+        return raised(of_people(frames, activations), everyone(frames))[0].sum(axis=0).mean()
+
+    assert responses((4, 5, 6, 7)) < 0.2
+    assert responses((5, 6, 7)) > 2.5

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from fastcaps.training.analysis.claims.facial_parts import PartFrames
 from fastcaps.training.analysis.claims.telling_apart import (
     SHRINKAGE,
     comparable_pairs,
@@ -18,15 +21,16 @@ from tests.training.analysis.claims.made import co_occurring
 
 @pytest.mark.parametrize("dimensions", [1, 3])
 def test_shares_are_those_of_discriminant_analysis(dimensions: int) -> None:
-    frames = co_occurring(people=7, frames=30)
+    # Without others, all frames of a side weigh the same.
+    frames = co_occurring(people=7, frames=30, units=(10, 15))
     random = np.random.default_rng(0)
-    axes = random.normal(size=(4, 2, dimensions))
+    axes = random.normal(size=(2, 2, dimensions))
     vectors = np.einsum("fa,aud->fud", frames.shown, axes) * 0.6
     vectors += random.normal(size=vectors.shape) + random.normal(size=(7, 2, 1))[frames.owner]
     vectors = vectors.astype(np.float32)
-    found = shares_right(frames, (0, 2), vectors)
-    first = frames.shown[:, 0] & ~frames.shown[:, 2]
-    second = frames.shown[:, 2] & ~frames.shown[:, 0]
+    found = shares_right(frames, (0, 1), vectors)
+    first = frames.shown[:, 0] & ~frames.shown[:, 1]
+    second = frames.shown[:, 1] & ~frames.shown[:, 0]
     used = first | second
     assert found.shape == (2, 7, 2)
     for person in range(7):
@@ -39,6 +43,58 @@ def test_shares_are_those_of_discriminant_analysis(dimensions: int) -> None:
             right = model.predict(vectors[asked, unit]) == first[asked]
             for side, rows in enumerate((first[asked], second[asked])):
                 assert found[side, person, unit] == pytest.approx(right[rows].mean())
+
+
+def test_frames_weigh_as_if_both_sides_showed_the_same_otherwise() -> None:
+    """Weights are those of repeating frames until each state is there as often on both sides."""
+    frames = co_occurring(people=9, frames=12)
+    pair = (0, 2)
+    state = frames.shown[:, 1] + 2 * frames.shown[:, 3]
+    sides = [frames.shown[:, a] & ~frames.shown[:, b] for a, b in (pair, pair[::-1])]
+    counts = np.array([[(state[side] == s).sum() for s in range(4)] for side in sides])
+    assert (counts > 0).all()
+    assert (counts[0] != counts[1]).any()
+    often = np.lcm.reduce(counts.max(axis=0))
+    rows = np.concatenate(
+        [
+            np.repeat(
+                np.flatnonzero(side & (state == s)), often * counts[:, s].min() // counts[n, s]
+            )
+            for n, side in enumerate(sides)
+            for s in range(4)
+        ]
+    )
+    vectors = np.random.default_rng(0).normal(size=(len(frames.rows), 2, 3))
+    repeated = PartFrames(
+        "mouth",
+        (10, 15),
+        rows,
+        frames.shown[rows][:, pair],
+        np.zeros((len(rows), 0), np.int8),
+        frames.owner[rows],
+        9,
+    )
+    np.testing.assert_allclose(
+        shares_right(frames, pair, vectors), shares_right(repeated, (0, 1), vectors[rows])
+    )
+
+
+def test_what_comes_along_with_one_of_two_does_not_tell_them_apart() -> None:
+    """A unit answers three action units alike; the second comes with the first."""
+    frames = co_occurring(people=14, frames=80)
+    random = np.random.default_rng(0)
+    answer = frames.shown[:, :3].sum(axis=1)[:, None] + random.normal(0, 0.4, (14 * 80, 40))
+    shares = shares_right(frames, (0, 2), answer[:, :, None])
+    assert np.nanmean(shares) == pytest.approx(0.5, abs=0.03)
+    assert told(shares).mean() <= 0.15
+    alone = PartFrames("mouth", (10, 15), *_without_the_second(frames))
+    assert told(shares_right(alone, (0, 1), answer[:, :, None])).mean() > 0.9
+
+
+def _without_the_second(frames: PartFrames) -> tuple[Any, ...]:
+    """As if nothing was known of what comes along."""
+    shown, nothing = frames.shown[:, [0, 2]], np.zeros((len(frames.rows), 0), np.int8)
+    return frames.rows, shown, nothing, frames.owner, frames.subjects
 
 
 def test_a_unit_that_is_always_the_same_is_half_right() -> None:
