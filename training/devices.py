@@ -41,7 +41,8 @@ class Resources:
     """What a run works with.
 
     The result does not depend on it but for rounding, unless several devices share the batches of
-    a network with dropout, whose numbers are then drawn for each device.
+    a network with dropout, whose numbers are then drawn for each device, or several processes on
+    CPUs those of one with batch normalisation, DRML, where each normalises its own share.
 
     Attributes:
         device: "auto" for GPUs where there are any.

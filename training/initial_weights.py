@@ -69,7 +69,10 @@ def set_initial_weights(network: Network, settings: RunSettings, initial: Path |
 
 
 def _transfer(network: Network, path: Path) -> None:
-    """Take the convolutions, and what they need their images to be, of another run."""
+    """Take the convolutions, and what they need their images to be, of another run.
+
+    DRML's region layer is one of them.
+    """
     if not path.is_file():
         raise InputError(f"initial: there is no file {path}")
     weights = network_weights(path)
@@ -78,7 +81,7 @@ def _transfer(network: Network, path: Path) -> None:
     own = {
         names[id(tensor)]: tensor
         for part_name, part in network.parts().items()
-        if part_name.startswith("conv")
+        if part_name.startswith(("conv", "region"))
         for tensor in part.state_dict(keep_vars=True).values()
     }
     for name, tensor in own.items():

@@ -96,4 +96,6 @@ def _from(positive_from: int, prepared: Prepared) -> NDArray[np.int8]:
             f"positive_from: expected intensities, {prepared.folder} has none; leave it out"
         )
     present = (intensities >= positive_from).astype(np.int8)
-    return np.where(intensities == UNKNOWN, np.int8(UNKNOWN), present)
+    # CK+ tells of some action units that they are there, but not how intense.
+    else_known = prepared.labels if positive_from == 1 else np.int8(UNKNOWN)
+    return np.where(intensities == UNKNOWN, else_known, present)

@@ -238,6 +238,16 @@ def test_machines_without_convolutions_start_from_nothing(name: str) -> None:
         load_preset(name, changes={"network": "HOG-SVM", "weights": "imagenet"})
 
 
+@pytest.mark.parametrize("network", ["ConvNet", "DRML", "VGGCapsNet"])
+def test_random_convolutions_are_not_spared(network: str) -> None:
+    """The factors of these presets spare weights that are there already."""
+    changes = {"network": network, "weights": "random", "lr_factors.decoder": "3"}
+    kept = load_preset("vggf-bp4d", changes=changes).lr_factors
+    assert kept == {"decoder": 3.0}
+    mine = {"network": network, "weights": "random", "lr_factors.conv1": "0.5"}
+    assert load_preset("vggf-bp4d", changes=mine).lr_factors == {"conv1": 0.5}
+
+
 def test_a_file_of_one_s_own_is_a_preset(own: Path) -> None:
     for path in (own, str(own)):
         found = load_preset(path)

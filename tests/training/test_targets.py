@@ -94,6 +94,14 @@ def test_another_intensity_can_be_the_first_that_counts(
     assert targets.rows.tolist() == kept
 
 
+def test_what_is_there_without_an_intensity_is_there_from_the_first() -> None:
+    """As CK+ tells some."""
+    data = prepared_with(AU06=[1, 0, -1, 0, 1], AU06_intensity=[-1, -1, -1, 0, 3])
+    for positive_from, wanted in ((1, [1, 0, -1, 0, 1]), (2, [-1, -1, -1, 0, 1])):
+        targets = make_targets(data, RunSettings(positive_from=positive_from))
+        assert targets.labels[:, 0].tolist() == wanted
+
+
 def test_emotions_are_one_of_eight() -> None:
     targets = make_targets(prepared_with(), RunSettings(target="emotions"))
     assert targets.exclusive

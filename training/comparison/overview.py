@@ -22,6 +22,7 @@ SCORES = {ALL_CLASSES: "Accuracy", "f1": MEASURE_NAMES["f1"], "auc": MEASURE_NAM
 """What is compared, as differences are named, and what it is called."""
 
 NOT_MEASURED = "not measured"
+OF_TIME = ["of all folds together: median step times steps; of SVMs, from begin to end"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,13 @@ def _speeds(runs: Sequence[ComparedRun], notes: Notes) -> list[_Column]:
     ]
     columns = [
         _Column(Heading("Epochs"), [Cell(text) for text in epochs]),
-        _measured("Training time", ["of all folds together"], times, devices, notes),
+        _measured(
+            "Training time",
+            OF_TIME,
+            times,
+            devices,
+            notes,
+        ),
         _measured("Training images/s", (), rates, devices, notes),
     ]
     latencies = [run.latency for run in runs]

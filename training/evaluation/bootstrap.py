@@ -38,6 +38,10 @@ CONFIDENCE = 0.95
 MOST_UNDEFINED = 0.1
 """Part of the resamples that may leave a measure undefined before it has no interval."""
 
+FEWEST_SUBJECTS = 5
+"""Means of fewer lie outside all their resamples too often: of n normal numbers in 2^(1 - n) of
+cases, which for four is 12%."""
+
 BLOCK_RESAMPLES = 16
 """Resamples measured at once; the sums of more would not fit into the cache where each of many
 frames is a subject of its own."""
@@ -58,7 +62,7 @@ def intervals(tallies: Tallies, resamples: int, seed: int) -> dict[str, Interval
 
     Resamples without a value for a class count neither for it nor for the mean over the classes.
     An interval is (None, None) where more than a tenth of the resamples are such, or where there
-    is one subject only.
+    are fewer than five subjects.
 
     Args:
         tallies: of the frames.
@@ -144,7 +148,7 @@ def draws(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64
 def interval_of(values: NDArray[np.float64], subjects: int) -> Interval:
     """Of the resamples [R] with a value; see :func:`intervals`."""
     kept = values[~np.isnan(values)]
-    if subjects == 1 or len(kept) < (1 - MOST_UNDEFINED) * len(values):
+    if subjects < FEWEST_SUBJECTS or len(kept) < (1 - MOST_UNDEFINED) * len(values):
         return None, None
     spread = math.sqrt(subjects / (subjects - 1))
     tail = normal.cdf(spread * student.ppf((1 - CONFIDENCE) / 2, subjects - 1))

@@ -191,7 +191,7 @@ def _training(folds: Sequence[TrainedFold]) -> Training:
         "parameters": costs[0]["parameters"],
         "decoder_parameters": costs[0]["decoder_parameters"],
         "images_per_second": statistics.median(rates) if rates else None,
-        "seconds": sum(seconds) if seconds else None,
+        "seconds": sum(seconds) if len(seconds) == len(costs) else None,
         "device": ", ".join(dict.fromkeys(cost["device"] for cost in costs)),
     }
 

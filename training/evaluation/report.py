@@ -39,8 +39,8 @@ class Measure(TypedDict):
     """A number and its confidence interval.
 
     ``undefined`` says why there is no value. ``low`` and ``high`` are None where the value is, and
-    where no interval can be given: of a single subject, where too many resamples leave the measure
-    undefined, and of means over folds.
+    where no interval can be given: of fewer than five subjects, where too many resamples leave the
+    measure undefined, and of means over folds.
     """
 
     value: float | None

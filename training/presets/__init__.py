@@ -41,7 +41,8 @@ def load_preset(
     The protocol looks at the settings with the changes, and the changes have the last word. Where
     another network takes the place of the preset's, its title is not kept, nor are factors of the
     learning rate for parts that the other one does not have, nor weights to start from where it
-    has none.
+    has none. Where convolutions start at random in place of the preset's weights, its factors for
+    them are not kept either: they are there to spare these weights.
 
     Args:
         preset: one of :data:`PRESETS`, or a YAML file.
@@ -66,6 +67,11 @@ def load_preset(
     if wanted.network != settings.network:
         parsed.setdefault("title", "")
         written["lr_factors"] = _of_parts(written.get("lr_factors", {}), wanted)
+    if wanted.weights == "random" != settings.weights:
+        factors = written.get("lr_factors", {})
+        written["lr_factors"] = {
+            name: factor for name, factor in factors.items() if not name.startswith("conv")
+        }
     return RunSettings.from_dict(_changed(_changed(written, _overlay(protocol, wanted)), parsed))
 
 

@@ -113,7 +113,7 @@ def test_intervals_are_quantiles_over_resampled_subjects() -> None:
 
 
 def test_the_order_of_frames_does_not_matter() -> None:
-    made = random_predictions(5, ["S1", "S2", "S3"])
+    made = random_predictions(5, ["S1", "S2", "S3", "S4", "S5"])
     order = np.random.default_rng(0).permutation(len(made))
     names = ("subjects", "sequences", "frames", "labels", "scores")
     shuffled = replace(made, **{name: getattr(made, name)[order] for name in names})
@@ -122,8 +122,10 @@ def test_the_order_of_frames_does_not_matter() -> None:
     assert first.digest == second.digest
 
 
-def test_one_subject_has_no_interval() -> None:
-    found = intervals(tally(decided(random_predictions(0, ["S1"], frames=40))), 100, 0)
+@pytest.mark.parametrize("subjects", [1, 4])
+def test_few_subjects_have_no_interval(subjects: int) -> None:
+    names = [f"S{number}" for number in range(subjects)]
+    found = intervals(tally(decided(random_predictions(0, names, frames=40))), 100, 0)
     for name in (*MEASURES, ALL_CLASSES):
         assert found[name].average == (None, None)
         assert set(found[name].classes) == {(None, None)}
@@ -162,7 +164,7 @@ def test_a_tenth_of_the_resamples_may_be_left_out() -> None:
 
 
 def test_a_class_without_threshold_has_no_interval() -> None:
-    made = random_predictions(0, ["S1", "S2", "S3"], frames=30, classes=2)
+    made = random_predictions(0, ["S1", "S2", "S3", "S4", "S5"], frames=30, classes=2)
     one_sided = predictions([[1, 1], [0, 1]], [[0.6, 0.6], [0.4, 0.4]])
     found = intervals(tally(decided(made, one_sided)), 100, 0)
     assert None not in found["f1"].average
