@@ -1,6 +1,7 @@
 // Prints what a block of every kernel that asks for shared memory at its launch takes:
 // its name, its threads and the bytes. Needs no GPU.
 #include <cstdio>
+#include <string>
 
 #include "../csrc/cuda/agreement_gradients.cuh"
 #include "../csrc/cuda/combine.cuh"
@@ -10,38 +11,63 @@
 
 using namespace fastcaps::cuda;
 
-static void print(const char* kernel, const char* arguments, int threads, int64_t bytes) {
-  std::printf("%s<%s>\t%d\t%lld\n", kernel, arguments, threads, static_cast<long long>(bytes));
+template <class S>
+static std::string stored;  // as a kernel's name says it
+template <>
+std::string stored<float> = "float";
+template <>
+std::string stored<fastcaps::Half> = "Half";
+template <>
+std::string stored<fastcaps::BFloat16> = "BFloat16";
+
+static void print(const std::string& kernel, int threads, int64_t bytes) {
+  std::printf("%s\t%d\t%lld\n", kernel.c_str(), threads, static_cast<long long>(bytes));
 }
 
-template <int D, bool OVER_INPUTS>
-static void print_gradients(const char* arguments) {
-  print(
-      "agreement_gradients_kernel", arguments, kGradientThreads,
-      AgreementGradients<D, OVER_INPUTS, true>::kSharedBytes);
-  print(
-      "weight_gradients_kernel", arguments, kGradientThreads,
-      WeightGradients<D, OVER_INPUTS, true>::kSharedBytes);
+// A kernel's name with its template arguments.
+template <class S, int D>
+static std::string name(const std::string& kernel, const std::string& rest = "") {
+  return kernel + "<" + stored<S> + ", " + std::to_string(D) + rest + ">";
 }
 
-template <int D>
-static void print_pass(const char* arguments, Coupling coupling) {
-  print("weighted_sums_kernel", arguments, kPassThreads<D>, PassShared<8, D>::bytes(2, coupling));
+template <class S, int D, bool OVER_INPUTS>
+static void print_gradients() {
+  const std::string rest = OVER_INPUTS ? ", true, true" : ", false, true";
+  print(
+      name<S, D>("agreement_gradients_kernel", rest), kGradientThreads,
+      AgreementGradients<S, D, OVER_INPUTS, true>::kSharedBytes);
+  print(
+      name<S, D>("weight_gradients_kernel", rest), kGradientThreads,
+      WeightGradients<S, D, OVER_INPUTS, true>::kSharedBytes);
+}
+
+template <class S, int D>
+static void print_pass(const std::string& name_of_coupling, Coupling coupling) {
+  print(
+      name<S, 8>(
+          "weighted_sums_kernel", ", " + std::to_string(D) + ", " + name_of_coupling + ", true, 2"),
+      kPassThreads<D>, PassShared<S, 8, D>::bytes(2, coupling));
+}
+
+template <class S, int D>
+static void print_dim() {
+  print_pass<S, D>("uniform", Coupling::kUniform);
+  print_pass<S, D>("over outputs", Coupling::kOverOutputs);
+  print_pass<S, D>("over inputs", Coupling::kOverInputs);
+  print_gradients<S, D, false>();
+  print_gradients<S, D, true>();
+  print(name<S, D>("combine_kernel"), kVectorThreads, kCombineSharedBytes);
+  print(name<S, D>("combine_gradients_kernel"), kVectorThreads, kCombineGradientsSharedBytes);
+}
+
+template <class S>
+static void print_storage() {
+  print_dim<S, 16>();
+  print_dim<S, 32>();
 }
 
 int main() {
-  print_pass<16>("8, 16, uniform, true, 2", Coupling::kUniform);
-  print_pass<16>("8, 16, over outputs, true, 2", Coupling::kOverOutputs);
-  print_pass<16>("8, 16, over inputs, true, 2", Coupling::kOverInputs);
-  print_pass<32>("8, 32, uniform, true, 2", Coupling::kUniform);
-  print_pass<32>("8, 32, over outputs, true, 2", Coupling::kOverOutputs);
-  print_pass<32>("8, 32, over inputs, true, 2", Coupling::kOverInputs);
-  print_gradients<16, false>("16, false, true");
-  print_gradients<16, true>("16, true, true");
-  print_gradients<32, false>("32, false, true");
-  print_gradients<32, true>("32, true, true");
-  for (const char* dim : {"16", "32"}) {
-    print("combine_kernel", dim, kVectorThreads, kCombineSharedBytes);
-    print("combine_gradients_kernel", dim, kVectorThreads, kCombineGradientsSharedBytes);
-  }
+  print_storage<float>();
+  print_storage<fastcaps::Half>();
+  print_storage<fastcaps::BFloat16>();
 }

@@ -32,9 +32,10 @@ class BackendError(RuntimeError):
 Predicate = Callable[..., str | None]
 TRITON_INSTALLED = find_spec("triton") is not None
 AMPERE = (8, 0)
-FUSED_SHARED_MEMORY = {16: 129, 32: 222}
-"""KiB that a block of the fused CUDA kernels takes, at most, for each D_out that they hold."""
-TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+FUSED_SHARED_MEMORY = {(16, 4): 129, (32, 4): 222, (16, 2): 99, (32, 2): 169}
+"""KiB that a block of the fused CUDA kernels takes, at most, for each D_out that they hold and the
+bytes of a number."""
+GPU_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
@@ -51,18 +52,19 @@ def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
 
 def _why_not_fused(tensor: Tensor, *, D_in: int = 8, N_out: int = 1, D_out: int = 16) -> str | None:
     """None if the fused CUDA kernels hold these sizes, else what would fit."""
-    if tensor.dtype != torch.float32:
+    if tensor.dtype not in GPU_DTYPES:
         return f"it computes in float32, and this tensor is {tensor.dtype}"
-    if D_in != 8 or N_out > 12 or D_out not in FUSED_SHARED_MEMORY:
+    needed = FUSED_SHARED_MEMORY.get((D_out, tensor.itemsize))
+    if D_in != 8 or N_out > 12 or needed is None:
         return (
             "it holds D_in = 8, N_out <= 12 and D_out = 16 or 32, "
             f"got D_in = {D_in}, N_out = {N_out} and D_out = {D_out}"
         )
-    needed, granted = FUSED_SHARED_MEMORY[D_out], _shared_memory(tensor)
+    granted = _shared_memory(tensor)
     if granted < needed:
         return (
-            f"D_out = {D_out} needs {needed} KiB of shared memory, and this GPU grants "
-            f"{granted} KiB to a block"
+            f"D_out = {D_out} in {tensor.dtype} needs {needed} KiB of shared memory, and this GPU "
+            f"grants {granted} KiB to a block"
         )
     return None
 
@@ -80,7 +82,7 @@ def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
         return "it is written for NVIDIA's GPUs"
     if tensor.is_cuda and _capability(tensor) < AMPERE:
         return "it needs tensor cores for TF32 and bfloat16, of compute capability 8.0 or higher"
-    if tensor.dtype not in TRITON_DTYPES:
+    if tensor.dtype not in GPU_DTYPES:
         return f"it computes in float32, and this tensor is {tensor.dtype}"
     return tiles.why_not(operator, **sizes)
 

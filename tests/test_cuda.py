@@ -44,11 +44,16 @@ def gpu(device: torch.device) -> torch.device:
 
 @pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
 @pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_agrees_with_the_reference(
-    gpu: torch.device, shape: Shape, options: dict[str, Any], parameters: bool
+    gpu: torch.device,
+    shape: Shape,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    parameters: bool,
 ) -> None:
-    inputs = capsules(shape, bias=parameters, prior=parameters, device=gpu)
+    inputs = capsules(shape, bias=parameters, prior=parameters, dtype=dtype, device=gpu)
     assert_agrees(OPERATOR, "cuda", inputs, **options)
 
 
@@ -132,9 +137,9 @@ def test_an_empty_batch(gpu: torch.device) -> None:
 def test_what_does_not_fit_is_said(gpu: torch.device) -> None:
     with pytest.raises(BackendError, match="D_in = 8, N_out <= 12 and D_out = 16 or 32, got"):
         fastcaps.routed_capsules(**capsules((2, 5, 8, 13, 16), device=gpu), backend="cuda")
-    half = capsules(SMALL, dtype=torch.float16, device=gpu)
+    double = capsules(SMALL, dtype=torch.float64, device=gpu)
     with pytest.raises(BackendError, match="it computes in float32"):
-        fastcaps.routed_capsules(**half, backend="cuda")
+        fastcaps.routed_capsules(**double, backend="cuda")
 
 
 def test_the_automatic_choice_leaves_it_out(gpu: torch.device) -> None:

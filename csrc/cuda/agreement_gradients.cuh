@@ -8,8 +8,9 @@ namespace fastcaps::cuda {
 
 constexpr int kAgreementSamples = 32;
 
+template <class S>
 struct AgreementGradientsProblem {
-  GradientProblem layer;
+  GradientProblem<S> layer;
   const float* agreement;    // [B][J][D]: V of this iteration
   const float* grad_s;       // [B][J][D], of this iteration
   const float* log_sum_exp;  // [B][J][2] of this iteration, over inputs
@@ -18,9 +19,9 @@ struct AgreementGradientsProblem {
   float* partial;            // [slices][B][J][D], written
 };
 
-template <int D, bool OVER_INPUTS, bool EXACT>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 class AgreementGradients {
-  typedef GradientTile<D, kAgreementSamples, EXACT> Tile;
+  typedef GradientTile<S, D, kAgreementSamples, EXACT> Tile;
   typedef typename Tile::Place Place;
 
  public:
@@ -28,7 +29,8 @@ class AgreementGradients {
       int64_t{4} * (2 * Place::kVectors + 2 * (Place::kWeights + Place::kInputs) +
                     (OVER_INPUTS ? 0 : Place::kAllCouplings));
 
-  __device__ __forceinline__ explicit AgreementGradients(const AgreementGradientsProblem& problem)
+  __device__ __forceinline__ explicit AgreementGradients(
+      const AgreementGradientsProblem<S>& problem)
       : p_(problem),
         tile_(problem.layer, shared_numbers() + kStages + 2 * kStage),
         first_sample_(static_cast<int64_t>(blockIdx.x) * kAgreementSamples) {}
@@ -46,7 +48,7 @@ class AgreementGradients {
       wait_for_copies<0>();
       __syncthreads();  // what comes with i is there, and what came before is not needed any more
       fetch(i + kGradientInputs, end, 1 - stage);
-      add_capsules(staged(stage), i);
+      add_capsules(weights(stage), inputs(stage), i);
       stage = 1 - stage;
     }
     if (tile_.has_output()) store();
@@ -57,14 +59,18 @@ class AgreementGradients {
   static constexpr int kStages = 2 * Place::kVectors;
   static constexpr int kStage = Place::kWeights + Place::kInputs;
 
-  __device__ __forceinline__ static float* staged(int stage) {
-    return shared_numbers() + kStages + stage * kStage;
+  // Weights, and the inputs behind them.
+  __device__ __forceinline__ static S* weights(int stage) {
+    return reinterpret_cast<S*>(shared_numbers() + kStages + stage * kStage);
+  }
+  __device__ __forceinline__ static S* inputs(int stage) {
+    return reinterpret_cast<S*>(shared_numbers() + kStages + stage * kStage + Place::kWeights);
   }
 
   __device__ __forceinline__ void fetch(int i, int end, int stage) const {
     if (i < end) {
-      tile_.fetch_weights(i, staged(stage));
-      tile_.fetch_inputs(first_sample_, i, staged(stage) + Place::kWeights);
+      tile_.fetch_weights(i, weights(stage));
+      tile_.fetch_inputs(first_sample_, i, inputs(stage));
     }
     commit_copies();
   }
@@ -78,8 +84,7 @@ class AgreementGradients {
     }
   }
 
-  __device__ __forceinline__ void add_capsules(const float* weights, int i) {
-    const float* inputs = weights + Place::kWeights;
+  __device__ __forceinline__ void add_capsules(const S* weights, const S* inputs, int i) {
     float logits[Tile::kRows], slopes[Tile::kRows];
     if (tile_.has_output()) {
       agree(shared_numbers(), weights, inputs, logits);
@@ -109,7 +114,7 @@ class AgreementGradients {
   }
 
   __device__ __forceinline__ void agree(
-      const float* vectors, const float* weights, const float* inputs,
+      const float* vectors, const S* weights, const S* inputs,
       float (&numbers)[Tile::kRows]) const {
     typename Tile::Products products = {};
     tile_.multiply_vectors(vectors, weights, products);
@@ -118,23 +123,27 @@ class AgreementGradients {
 
   // sums += (dl u) W of the four input capsules.
   __device__ __forceinline__ void add(
-      const float* weights, const float* inputs, const float (&dl)[Tile::kRows]) {
-    const float* columns = weights + tile_.t * Place::kCapsule + tile_.output * D + tile_.g;
+      const S* weights, const S* inputs, const float (&dl)[Tile::kRows]) {
+    const S* columns =
+        weights + tile_.t * Place::kCapsule + tile_.output * D + tile_.g * Tile::kSteps;
 #pragma unroll 1
     for (int k = 0; k < kGradientK; k += 2) {
+      float w[2][Tile::kSteps];
+      load_numbers(columns + k * Place::kRow, w[0]);
+      load_numbers(columns + (k + 1) * Place::kRow, w[1]);
 #pragma unroll
       for (int half = 0; half < Tile::kHalves; half++) {
-        const float* upper =
-            inputs + tile_.row(2 * half) * Place::kInput + tile_.t * kGradientK + k;
-        const float* lower = upper + 8 * Place::kInput;
+        const S* place = inputs + tile_.row(2 * half) * Place::kInput + tile_.t * kGradientK + k;
+        float upper[2], lower[2];
+        load_numbers(place, upper);
+        load_numbers(place + 8 * Place::kInput, lower);
         const float a[4] = {
             dl[2 * half] * upper[0], dl[2 * half + 1] * lower[0], dl[2 * half] * upper[1],
             dl[2 * half + 1] * lower[1]};
 #pragma unroll
         for (int step = 0; step < Tile::kSteps; step++) {
-          const float* row = columns + k * Place::kRow + 8 * step;
-          const float b[2] = {row[0], row[Place::kRow]};
-          multiply<EXACT>(sums_[half][step], a, b);
+          const float b[2] = {w[0][step], w[1][step]};
+          multiply<S, EXACT>(sums_[half][step], a, b);
         }
       }
     }
@@ -147,26 +156,29 @@ class AgreementGradients {
       const int64_t sample = first_sample_ + tile_.row(n);
       if (sample >= size.batch) continue;
       const int64_t vector = (blockIdx.y * size.batch + sample) * size.outputs + tile_.output;
+      float near[D / 4];
 #pragma unroll
       for (int step = 0; step < Tile::kSteps; step++) {
         const float* sums = sums_[n / 2][step] + n % 2 * 2;
-        const float pair[2] = {sums[0] * Tile::kScale, sums[1] * Tile::kScale};
-        store_numbers(p_.partial + vector * D + 8 * step + 2 * tile_.t, pair);
+        near[step] = sums[0] * Tile::kScale;
+        near[Tile::kSteps + step] = sums[1] * Tile::kScale;
       }
+      store_numbers(p_.partial + vector * D + tile_.t * (D / 4), near);
     }
   }
 
-  const AgreementGradientsProblem& p_;
+  const AgreementGradientsProblem<S>& p_;
   const Tile tile_;
   const int64_t first_sample_;
   typename Tile::Normalizer normalizers_[Tile::kRows] = {};
+  // Of d = t D / 4 + step, and kSteps further.
   float sums_[Tile::kHalves][Tile::kSteps][4] = {};
 };
 
-template <int D, bool OVER_INPUTS, bool EXACT>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 __global__ void __launch_bounds__(kGradientThreads)
-    agreement_gradients_kernel(const AgreementGradientsProblem problem) {
-  AgreementGradients<D, OVER_INPUTS, EXACT>(problem).run();
+    agreement_gradients_kernel(const AgreementGradientsProblem<S> problem) {
+  AgreementGradients<S, D, OVER_INPUTS, EXACT>(problem).run();
 }
 
 }  // namespace fastcaps::cuda

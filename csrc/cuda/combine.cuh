@@ -5,6 +5,8 @@
 
 namespace fastcaps::cuda {
 
+// Of a layer whose numbers are stored as S.
+template <class S>
 struct CombineProblem {
   Sizes size;
   int64_t slices;
@@ -12,20 +14,20 @@ struct CombineProblem {
   const float* partial;  // [slices][B][J][D]
   const float* largest;  // [slices][B][J], over inputs, else null
   const float* total;    // [slices][B][J], over inputs, else null
-  const float* bias;     // [J][D] or null
+  const S* bias;         // [J][D] or null
   float* s;              // [B][J][D] of this iteration, written
   float* log_sum_exp;    // [B][J][2] of this iteration, over inputs, written
   float* agreement;      // [B][J][D]: V, `first`: written, else updated
-  float* v;              // [B][J][D], written, or null
+  S* v;                  // [B][J][D], written, or null
   bool first;
 };
 
 constexpr int64_t kCombineSharedBytes = int64_t{6} * kVectorThreads * sizeof(float);
 
-template <int D>
+template <class S, int D>
 class Combine {
  public:
-  __device__ __forceinline__ explicit Combine(const CombineProblem& problem)
+  __device__ __forceinline__ explicit Combine(const CombineProblem<S>& problem)
       : p_(problem), share_(problem.size) {}
 
   __device__ __forceinline__ void run() const {
@@ -107,13 +109,13 @@ class Combine {
     p_.log_sum_exp[2 * share_.vector + 1] = rest;
   }
 
-  const CombineProblem& p_;
+  const CombineProblem<S>& p_;
   const VectorShare<D> share_;
 };
 
-template <int D>
-__global__ void __launch_bounds__(kVectorThreads) combine_kernel(const CombineProblem problem) {
-  Combine<D>(problem).run();
+template <class S, int D>
+__global__ void __launch_bounds__(kVectorThreads) combine_kernel(const CombineProblem<S> problem) {
+  Combine<S, D>(problem).run();
 }
 
 }  // namespace fastcaps::cuda

@@ -15,12 +15,14 @@ constexpr int64_t kFusedOutputs = 12;
 constexpr int64_t kLongestSlice = 48;
 
 // Shared memory that a block may take, which fastcaps/backends.py asks of a GPU.
-template <int D>
-constexpr int64_t kFusedSharedBytes = (D == 16 ? 129 : 222) * 1024;
+template <class S, int D>
+constexpr int64_t kFusedSharedBytes =
+    (sizeof(S) == 2 ? (D == 16 ? 99 : 169) : (D == 16 ? 129 : 222)) * 1024;
 
 inline void check_fused(const Tensor& u, const Sizes& size) {
   STD_TORCH_CHECK(
-      storage_of(u) == Storage::kFloat32, "fastcaps: the fused CUDA kernels expect float32");
+      storage_of(u) != Storage::kFloat64,
+      "fastcaps: the fused CUDA kernels expect float32, float16 or bfloat16");
   STD_TORCH_CHECK(
       size.in_dim == kFusedK && (size.dim == 16 || size.dim == 32) &&
           size.outputs <= kFusedOutputs && size.inputs < (int64_t{1} << 31),
@@ -28,11 +30,22 @@ inline void check_fused(const Tensor& u, const Sizes& size) {
       size.in_dim, ", ", size.dim, " and ", size.outputs);
 }
 
-// Calls f with D as a constant.
+// Calls f(zero, d) with a number of the type that tensors like this are stored as, and D as a
+// constant.
 template <class F>
-void with_fused_dim(int64_t dim, const F& f) {
-  if (dim == 16) return f(Constant<16>());
-  f(Constant<32>());
+void with_fused_layer(const Tensor& like, int64_t dim, const F& f) {
+  const auto with_dim = [&](auto zero) {
+    if (dim == 16) return f(zero, Constant<16>());
+    f(zero, Constant<32>());
+  };
+  switch (storage_of(like)) {
+    case Storage::kFloat16:
+      return with_dim(Half());
+    case Storage::kBFloat16:
+      return with_dim(BFloat16());
+    default:
+      return with_dim(float());
+  }
 }
 
 // The tensor, contiguous and with 16 byte aligned numbers.
@@ -44,11 +57,13 @@ inline std::optional<Tensor> aligned(const std::optional<Tensor>& any) {
   return any ? std::optional<Tensor>(aligned(*any)) : std::nullopt;
 }
 
-inline const float* numbers(const Tensor& tensor) {
-  return static_cast<const float*>(tensor.const_data_ptr());
+template <class S>
+const S* numbers(const Tensor& tensor) {
+  return static_cast<const S*>(tensor.const_data_ptr());
 }
-inline const float* numbers(const std::optional<Tensor>& tensor) {
-  return tensor ? numbers(*tensor) : nullptr;
+template <class S>
+const S* numbers(const std::optional<Tensor>& tensor) {
+  return tensor ? numbers<S>(*tensor) : nullptr;
 }
 
 // Input capsules of a slice, such that blocks of so many samples fill every multiprocessor once.

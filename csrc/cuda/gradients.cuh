@@ -17,31 +17,34 @@ constexpr int kGradientInputs = 4;
 constexpr int kGradientThreads = 32 * kGradientOutputs;
 constexpr int kGradientK = 8;
 
+// Of a layer whose numbers are stored as S.
+template <class S>
 struct GradientProblem {
   Sizes size;
-  const float* u;       // [B][I][K]
-  const float* weight;  // [I][K][J][D]
-  const float* prior;   // [I][J] or null
-  bool detached;        // c is a constant: dl = 0
+  const S* u;       // [B][I][K]
+  const S* weight;  // [I][K][J][D]
+  const S* prior;   // [I][J] or null
+  bool detached;    // c is a constant: dl = 0
 };
 
-// Strides in shared memory, such that lanes that load weights, V or ds for a product W . V meet in
-// no bank. Inputs, and vectors that are multiplied the other way round, meet two to a bank.
-template <int D, int SAMPLES>
+// Strides in shared memory, of what is stored as S in its numbers, and sizes of parts, in floats.
+// Lanes that load weights, V or ds at a time meet in no bank; some that load inputs do.
+template <class S, int D, int SAMPLES>
 struct GradientShared {
   static constexpr int kColumns = kGradientOutputs * D;
-  static constexpr int kRow = padded(kColumns, 4);                 // of the weight
-  static constexpr int kCapsule = padded(kGradientK * kRow, 8);    // of the weight
-  static constexpr int kWeights = kGradientInputs * kCapsule;      // of four input capsules
-  static constexpr int kVector = padded(kColumns, 20);             // V or ds of a sample
-  static constexpr int kVectors = SAMPLES * kVector;               // V or ds
-  static constexpr int kInput = kGradientInputs * kGradientK + 4;  // u of a sample
-  static constexpr int kInputs = SAMPLES * kInput;
-  static constexpr int kCouplings = padded(kGradientOutputs * SAMPLES, 8);  // of a capsule
-  static constexpr int kAllCouplings = 2 * kGradientInputs * kCouplings;    // c, then dl
+  static constexpr int kRow = padded<S>(kColumns, kFitsTF32<S> ? 4 : 16);  // of the weight
+  static constexpr int kCapsule = padded<S>(kGradientK * kRow, 8);         // of the weight
+  static constexpr int kWeights = floats_of<S>(kGradientInputs * kCapsule);
+  static constexpr int kVector = padded<float>(kColumns, 8);  // V or ds of a sample
+  static constexpr int kVectors = SAMPLES * kVector;          // V or ds
+  static constexpr int kNumbers = kGradientInputs * kGradientK;
+  static constexpr int kInput = kNumbers + kWidestChunk<S>;  // u of a sample
+  static constexpr int kInputs = floats_of<S>(SAMPLES * kInput);
+  static constexpr int kCouplings = padded<float>(kGradientOutputs * SAMPLES, 8);  // of a capsule
+  static constexpr int kAllCouplings = 2 * kGradientInputs * kCouplings;           // c, then dl
 };
 
-template <int D, int SAMPLES, bool EXACT>
+template <class S, int D, int SAMPLES, bool EXACT>
 class GradientTile {
  public:
   static constexpr int kRows = SAMPLES / 8;  // of a lane
@@ -49,11 +52,11 @@ class GradientTile {
   static constexpr int kSteps = D / 8;
   static constexpr int kPairs = kGradientK / 2;  // of k
   static constexpr float kScale = EXACT ? 1 : kTruncated;
-  typedef GradientShared<D, SAMPLES> Place;
+  typedef GradientShared<S, D, SAMPLES> Place;
   typedef float Products[kHalves][kPairs][4];  // (sample, k): (g, 0), (g, 1), (g + 8, 0), ...
 
   // `couplings` lie in shared memory.
-  __device__ __forceinline__ GradientTile(const GradientProblem& problem, float* couplings)
+  __device__ __forceinline__ GradientTile(const GradientProblem<S>& problem, float* couplings)
       : p_(problem),
         output(static_cast<int>(threadIdx.x) / 32),
         g(static_cast<int>(threadIdx.x) % 32 / 4),
@@ -67,7 +70,7 @@ class GradientTile {
   __device__ __forceinline__ int row(int n) const { return 8 * n + g; }
 
   // Starts to copy the weights of input capsules i to i + 4, 0 where there are none.
-  __device__ __forceinline__ void fetch_weights(int i, float* target) const {
+  __device__ __forceinline__ void fetch_weights(int i, S* target) const {
     copy_rows<kGradientInputs * kGradientK, kGradientK>(
         p_.weight + int64_t{i} * kGradientK * columns(), p_.size.inputs - i, target, Place::kRow,
         Place::kCapsule);
@@ -81,41 +84,42 @@ class GradientTile {
   }
 
   // Starts to copy u of those samples and capsules.
-  __device__ __forceinline__ void fetch_inputs(int64_t first, int i, float* target) const {
-    constexpr int kPieces = kGradientInputs * kGradientK / 4;
+  __device__ __forceinline__ void fetch_inputs(int64_t first, int i, S* target) const {
+    constexpr int kPiece = kWidestChunk<S>, kPieces = Place::kNumbers / kPiece;
     for (int n = threadIdx.x; n < SAMPLES * kPieces; n += kGradientThreads) {
-      const int sample = n / kPieces, piece = n % kPieces;
-      const int capsule = i + piece * 4 / kGradientK;
+      const int sample = n / kPieces, number = n % kPieces * kPiece;
+      const int capsule = i + number / kGradientK;
       const bool exists = first + sample < p_.size.batch && capsule < p_.size.inputs;
-      const float* source = p_.u + ((first + sample) * p_.size.inputs + i) * kGradientK + piece * 4;
-      copy_async(target + sample * Place::kInput + piece * 4, source, exists);
+      const S* source = p_.u + ((first + sample) * p_.size.inputs + i) * kGradientK + number;
+      copy_async(target + sample * Place::kInput + number, source, exists);
     }
   }
 
   // products += W . vectors of this warp's output capsule.
   __device__ __forceinline__ void multiply_vectors(
-      const float* vectors, const float* weights, Products& products) const {
-    const float* mine = vectors + g * Place::kVector + output * D + t;
-    const float* rows = weights + g / 2 * Place::kCapsule + g % 2 * Place::kRow + output * D + t;
+      const float* vectors, const S* weights, Products& products) const {
+    const float* mine = vectors + g * Place::kVector + output * D + 2 * t;
+    const S* rows = weights + g / 2 * Place::kCapsule + g % 2 * Place::kRow + output * D + 2 * t;
 #pragma unroll 1
     for (int step = 0; step < kSteps; step++) {
       float a[kHalves][4];
 #pragma unroll
       for (int half = 0; half < kHalves; half++) {
-        const float* upper = mine + 16 * half * Place::kVector + 8 * step;
-        const float* lower = upper + 8 * Place::kVector;
+        float upper[2], lower[2];
+        load_numbers(mine + 16 * half * Place::kVector + 8 * step, upper);
+        load_numbers(mine + (16 * half + 8) * Place::kVector + 8 * step, lower);
         a[half][0] = upper[0];
         a[half][1] = lower[0];
-        a[half][2] = upper[4];
-        a[half][3] = lower[4];
+        a[half][2] = upper[1];
+        a[half][3] = lower[1];
       }
 #pragma unroll
       for (int pair = 0; pair < kPairs; pair++) {
-        const float* row = rows + 2 * pair * Place::kRow + 8 * step;
-        const float b[2] = {row[0], row[4]};
+        float b[2];
+        load_numbers(rows + 2 * pair * Place::kRow + 8 * step, b);
 #pragma unroll
         for (int half = 0; half < kHalves; half++) {
-          multiply<EXACT>(products[half][pair], a[half], b);
+          multiply<S, EXACT>(products[half][pair], a[half], b);
         }
       }
     }
@@ -123,7 +127,7 @@ class GradientTile {
 
   // u . products, of a lane's samples.
   __device__ __forceinline__ void sum_over_k(
-      const float* inputs, const Products& products, float (&sums)[kRows]) const {
+      const S* inputs, const Products& products, float (&sums)[kRows]) const {
 #pragma unroll
     for (int n = 0; n < kRows; n++) {
       float u[kGradientK], sum = 0;
@@ -138,7 +142,7 @@ class GradientTile {
 
   __device__ __forceinline__ float prior(int i) const {
     if (!p_.prior || i + t >= p_.size.inputs) return 0;
-    return p_.prior[int64_t{i + t} * outputs() + output];
+    return widen(p_.prior[int64_t{i + t} * outputs() + output]);
   }
 
   // In shared memory, of this warp's output capsule.
@@ -227,25 +231,26 @@ class GradientTile {
 
   // Copies ROWS rows of J * D numbers, in groups of GROUP, `groups` of which exist. A thread has
   // the same columns of some rows.
-  template <int ROWS, int GROUP>
+  template <int ROWS, int GROUP, class T>
   __device__ __forceinline__ void copy_rows(
-      const float* source, int64_t groups, float* target, int row_stride, int group_stride) const {
-    constexpr int kPieces = Place::kColumns / 4, kRowsAtOnce = kGradientThreads / kPieces;
+      const T* source, int64_t groups, T* target, int row_stride, int group_stride) const {
+    constexpr int kPiece = kWidestChunk<T>, kPieces = Place::kColumns / kPiece;
+    constexpr int kRowsAtOnce = kGradientThreads / kPieces;
     static_assert(kGradientThreads % kPieces == 0 && ROWS % kRowsAtOnce == 0);
-    const int column = static_cast<int>(threadIdx.x) % kPieces * 4;
+    const int column = static_cast<int>(threadIdx.x) % kPieces * kPiece;
     const int first = static_cast<int>(threadIdx.x) / kPieces;
     if (column >= columns()) return;
     source += int64_t{first} * columns() + column;
 #pragma unroll
     for (int n = 0; n < ROWS; n += kRowsAtOnce) {
       const int row = n + first;
-      float* place = target + row / GROUP * group_stride + row % GROUP * row_stride + column;
+      T* place = target + row / GROUP * group_stride + row % GROUP * row_stride + column;
       copy_async(place, source, row / GROUP < groups);
       source += kRowsAtOnce * columns();
     }
   }
 
-  const GradientProblem& p_;
+  const GradientProblem<S>& p_;
 
  public:
   const int output, g, t;  // lane = 4 g + t

@@ -74,6 +74,13 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
 
+// threadIdx.x, asked for again: what follows from it is not kept in registers between two calls.
+__device__ __forceinline__ int thread_again() {
+  int number;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(number));
+  return number;
+}
+
 // The block's shared memory, whose size is given at the launch; 16 byte aligned.
 __device__ __forceinline__ float* shared_numbers() {
   extern __shared__ float4 shared[];

@@ -7,23 +7,79 @@ namespace {
 
 constexpr int kStages = 2;
 
-template <int D>
-void launch_pass(const PassProblem& problem, Coupling coupling, const Tensor& u) {
-  static_assert(
-      PassShared<kFusedK, D>::bytes(kStages, Coupling::kOverOutputs) <= kFusedSharedBytes<D>);
+template <class S, int D>
+void launch_pass(const PassProblem<S>& problem, Coupling coupling, const Tensor& u) {
+  typedef PassShared<S, kFusedK, D> Place;
+  static_assert(Place::bytes(kStages, Coupling::kOverOutputs) <= kFusedSharedBytes<S, D>);
   const auto run = [&](auto kernel) {
     launch(
         "weighted_sums_kernel", kernel, divide_up(problem.size.batch, kPassSamples),
         divide_up(problem.size.inputs, problem.slice), kPassThreads<D>,
-        PassShared<kFusedK, D>::bytes(kStages, coupling), problem, u);
+        Place::bytes(kStages, coupling), problem, u);
   };
   switch (coupling) {
     case Coupling::kUniform:
-      return run(weighted_sums_kernel<kFusedK, D, Coupling::kUniform, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kUniform, true, kStages>);
     case Coupling::kOverOutputs:
-      return run(weighted_sums_kernel<kFusedK, D, Coupling::kOverOutputs, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverOutputs, true, kStages>);
     case Coupling::kOverInputs:
-      return run(weighted_sums_kernel<kFusedK, D, Coupling::kOverInputs, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverInputs, true, kStages>);
+  }
+}
+
+// What the kernels read and write, of all iterations.
+struct Forward {
+  const Tensor &u, &weight;
+  const std::optional<Tensor>&bias, &prior;
+  const Tensor &v, &s;
+  float* log_sum_exp;  // over inputs, else null
+  Sizes size;
+  int64_t iterations;
+};
+
+template <class S, int D>
+void run(const Forward& call) {
+  const Sizes& size = call.size;
+  const bool over_inputs = call.log_sum_exp != nullptr;
+  const int slice = slice_of(size, kPassSamples);
+  const int64_t slices = divide_up(size.inputs, slice), vectors = size.batch * size.outputs;
+  const Workspace<float> agreement(call.u, vectors * D), partial(call.u, slices * vectors * D);
+  const Workspace<float> largest(call.u, over_inputs ? slices * vectors : 0);
+  const Workspace<float> total(call.u, over_inputs ? slices * vectors : 0);
+  const float even = 1.0f / static_cast<float>(over_inputs ? size.inputs : size.outputs);
+  for (int64_t t = 0; t < call.iterations; t++) {
+    const bool uniform = t == 0 && !call.prior, last = t == call.iterations - 1;
+    const PassProblem<S> pass{
+        size,
+        numbers<S>(call.u),
+        numbers<S>(call.weight),
+        numbers<S>(call.prior),
+        t == 0 ? nullptr : agreement.get(),
+        even,
+        slice,
+        partial.get(),
+        largest.get(),
+        total.get()};
+    const Coupling coupling = uniform       ? Coupling::kUniform
+                              : over_inputs ? Coupling::kOverInputs
+                                            : Coupling::kOverOutputs;
+    launch_pass<S, D>(pass, coupling, call.u);
+    const CombineProblem<S> combine{
+        size,
+        slices,
+        uniform,
+        partial.get(),
+        over_inputs ? largest.get() : nullptr,
+        over_inputs ? total.get() : nullptr,
+        numbers<S>(call.bias),
+        data<float>(call.s) + t * vectors * D,
+        over_inputs ? call.log_sum_exp + 2 * t * vectors : nullptr,
+        agreement.get(),
+        last ? data<S>(call.v) : nullptr,
+        t == 0};
+    launch(
+        "combine_kernel", combine_kernel<S, D>, vector_blocks(size), 1, kVectorThreads,
+        kCombineSharedBytes, combine, call.u);
   }
 }
 
@@ -36,46 +92,17 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
   const Tensor u = aligned(u_any), weight = aligned(weight_any);
   const std::optional<Tensor> bias = aligned(bias_any), prior = aligned(prior_any);
   const Tensor v = new_tensor(u, {size.batch, size.outputs, size.dim});
-  const Tensor s = new_tensor(u, {iterations, size.batch, size.outputs, size.dim});
-  const Tensor log_sum_exp =
-      over_inputs ? new_tensor(u, {iterations, size.batch, size.outputs, 2}) : new_tensor(u, {0});
+  const Tensor s = new_sums<float>(u, {iterations, size.batch, size.outputs, size.dim});
+  const Tensor log_sum_exp = over_inputs
+                                 ? new_sums<float>(u, {iterations, size.batch, size.outputs, 2})
+                                 : new_sums<float>(u, {0});
   if (size.batch == 0) return {v, s, log_sum_exp};
   const DeviceGuard guard(u.get_device_index());
-  const int slice = slice_of(size, kPassSamples);
-  const int64_t slices = divide_up(size.inputs, slice), vectors = size.batch * size.outputs;
-  const Workspace<float> agreement(u, v.numel()), partial(u, slices * v.numel());
-  const Workspace<float> largest(u, over_inputs ? slices * vectors : 0);
-  const Workspace<float> total(u, over_inputs ? slices * vectors : 0);
-  for (int64_t t = 0; t < iterations; t++) {
-    const bool uniform = t == 0 && !prior, last = t == iterations - 1;
-    const float even = 1.0f / static_cast<float>(over_inputs ? size.inputs : size.outputs);
-    const PassProblem pass{
-        size, numbers(u), numbers(weight), numbers(prior), t == 0 ? nullptr : agreement.get(),
-        even, slice,      partial.get(),   largest.get(),  total.get()};
-    const Coupling coupling = uniform       ? Coupling::kUniform
-                              : over_inputs ? Coupling::kOverInputs
-                                            : Coupling::kOverOutputs;
-    const CombineProblem combine{
-        size,
-        slices,
-        uniform,
-        partial.get(),
-        over_inputs ? largest.get() : nullptr,
-        over_inputs ? total.get() : nullptr,
-        numbers(bias),
-        data<float>(s) + t * v.numel(),
-        over_inputs ? data<float>(log_sum_exp) + 2 * t * vectors : nullptr,
-        agreement.get(),
-        last ? data<float>(v) : nullptr,
-        t == 0};
-    with_fused_dim(size.dim, [&](auto d) {
-      constexpr int kDim = decltype(d)::value;
-      launch_pass<kDim>(pass, coupling, u);
-      launch(
-          "combine_kernel", combine_kernel<kDim>, vector_blocks(size), 1, kVectorThreads,
-          kCombineSharedBytes, combine, u);
-    });
-  }
+  const Forward call{
+      u,    weight,    bias, prior, v, s, over_inputs ? data<float>(log_sum_exp) : nullptr,
+      size, iterations};
+  with_fused_layer(
+      u, size.dim, [&](auto zero, auto d) { run<decltype(zero), decltype(d)::value>(call); });
   return {v, s, log_sum_exp};
 }
 

@@ -9,31 +9,34 @@ namespace fastcaps::cuda {
 namespace {
 
 // What the kernels read and write, of all iterations.
+template <class S>
 struct Backward {
   const Tensor& like;
-  GradientProblem layer;
+  GradientProblem<S> layer;
   int64_t first, iterations;  // the iterations that count
-  const float *bias, *grad, *s, *log_sum_exp;
+  const S *bias, *grad;
+  const float *s, *log_sum_exp;
   float *agreement, *grad_s, *center;
-  float *grad_u, *grad_weight, *grad_prior;
+  S *grad_u, *grad_weight, *grad_prior;  // or null
 
   int64_t vectors() const { return layer.size.batch * layer.size.outputs; }
   int64_t stride() const { return vectors() * layer.size.dim; }
 };
 
-template <int D>
-void replay(const Backward& call) {
-  const ReplayProblem problem{call.layer.size, call.iterations, call.s,      call.bias,
-                              call.grad,       call.agreement,  call.grad_s, call.center};
+template <class S, int D>
+void replay(const Backward<S>& call) {
+  const ReplayProblem<S> problem{call.layer.size, call.iterations, call.s,      call.bias,
+                                 call.grad,       call.agreement,  call.grad_s, call.center};
   launch(
-      "replay_kernel", replay_kernel<D>, vector_blocks(call.layer.size), 1, 32, 0, problem,
+      "replay_kernel", replay_kernel<S, D>, vector_blocks(call.layer.size), 1, 32, 0, problem,
       call.like);
 }
 
 // dL/ds of the iterations before the last.
-template <int D, bool OVER_INPUTS>
-void agreement_gradients(const Backward& call) {
-  static_assert(AgreementGradients<D, OVER_INPUTS, true>::kSharedBytes <= kFusedSharedBytes<D>);
+template <class S, int D, bool OVER_INPUTS>
+void agreement_gradients(const Backward<S>& call) {
+  constexpr int64_t kSharedBytes = AgreementGradients<S, D, OVER_INPUTS, true>::kSharedBytes;
+  static_assert(kSharedBytes <= kFusedSharedBytes<S, D>);
   if (call.first == call.iterations - 1) return;
   const Sizes& size = call.layer.size;
   const int slice = slice_of(size, kAgreementSamples);
@@ -41,7 +44,7 @@ void agreement_gradients(const Backward& call) {
   const Workspace<float> partial(call.like, slices * call.stride());
   const Workspace<float> grad_agreement(call.like, call.stride());
   for (int64_t t = call.iterations - 1; t > call.first; t--) {
-    const AgreementGradientsProblem pass{
+    const AgreementGradientsProblem<S> pass{
         call.layer,
         call.agreement + t * call.stride(),
         call.grad_s + t * call.stride(),
@@ -50,10 +53,10 @@ void agreement_gradients(const Backward& call) {
         slice,
         partial.get()};
     launch(
-        "agreement_gradients_kernel", agreement_gradients_kernel<D, OVER_INPUTS, true>,
-        divide_up(size.batch, kAgreementSamples), slices, kGradientThreads,
-        AgreementGradients<D, OVER_INPUTS, true>::kSharedBytes, pass, call.like);
-    const CombineGradientsProblem combine{
+        "agreement_gradients_kernel", agreement_gradients_kernel<S, D, OVER_INPUTS, true>,
+        divide_up(size.batch, kAgreementSamples), slices, kGradientThreads, kSharedBytes, pass,
+        call.like);
+    const CombineGradientsProblem<S> combine{
         size,
         slices,
         partial.get(),
@@ -64,17 +67,18 @@ void agreement_gradients(const Backward& call) {
         OVER_INPUTS ? call.center + (t - 1) * call.vectors() : nullptr,
         t == call.iterations - 1};
     launch(
-        "combine_gradients_kernel", combine_gradients_kernel<D>, vector_blocks(size), 1,
+        "combine_gradients_kernel", combine_gradients_kernel<S, D>, vector_blocks(size), 1,
         kVectorThreads, kCombineGradientsSharedBytes, combine, call.like);
   }
 }
 
-template <int D, bool OVER_INPUTS>
-void weight_gradients(const Backward& call) {
-  static_assert(WeightGradients<D, OVER_INPUTS, true>::kSharedBytes <= kFusedSharedBytes<D>);
+template <class S, int D, bool OVER_INPUTS>
+void weight_gradients(const Backward<S>& call) {
+  constexpr int64_t kSharedBytes = WeightGradients<S, D, OVER_INPUTS, true>::kSharedBytes;
+  static_assert(kSharedBytes <= kFusedSharedBytes<S, D>);
   const Sizes& size = call.layer.size;
   const float even = 1.0f / static_cast<float>(OVER_INPUTS ? size.inputs : size.outputs);
-  const WeightGradientsProblem problem{
+  const WeightGradientsProblem<S> problem{
       call.layer,
       call.agreement,
       call.grad_s,
@@ -87,16 +91,18 @@ void weight_gradients(const Backward& call) {
       call.grad_weight,
       call.grad_prior};
   launch(
-      "weight_gradients_kernel", weight_gradients_kernel<D, OVER_INPUTS, true>,
-      divide_up(size.inputs, kGradientInputs), 1, kGradientThreads,
-      WeightGradients<D, OVER_INPUTS, true>::kSharedBytes, problem, call.like);
+      "weight_gradients_kernel", weight_gradients_kernel<S, D, OVER_INPUTS, true>,
+      divide_up(size.inputs, kGradientInputs), 1, kGradientThreads, kSharedBytes, problem,
+      call.like);
 }
 
-template <int D, bool OVER_INPUTS>
-void run(const Backward& call) {
-  replay<D>(call);
-  agreement_gradients<D, OVER_INPUTS>(call);
-  if (call.grad_u || call.grad_weight || call.grad_prior) weight_gradients<D, OVER_INPUTS>(call);
+template <class S, int D, bool OVER_INPUTS>
+void run(const Backward<S>& call) {
+  replay<S, D>(call);
+  agreement_gradients<S, D, OVER_INPUTS>(call);
+  if (call.grad_u || call.grad_weight || call.grad_prior) {
+    weight_gradients<S, D, OVER_INPUTS>(call);
+  }
 }
 
 // Sums over iterations and samples, dL/dbias; grad_s [R][B][J][D].
@@ -133,30 +139,31 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
     return {grad_u, grad_weight, grad_bias, grad_prior};
   }
   const DeviceGuard guard(u.get_device_index());
-  const Tensor grad_s = new_tensor(u, {iterations, size.batch, size.outputs, size.dim});
+  const Tensor grad_s = new_sums<float>(u, {iterations, size.batch, size.outputs, size.dim});
   const Workspace<float> agreement(u, grad_s.numel());
   const Workspace<float> center(u, over_inputs ? iterations * size.batch * size.outputs : 0);
   const int64_t first = detach ? iterations - 1 : 0;
-  const Backward call{
-      u,
-      {size, numbers(u), numbers(weight), numbers(prior), detach},
-      first,
-      iterations,
-      numbers(bias),
-      numbers(grad),
-      numbers(s),
-      numbers(log_sum_exp),
-      agreement.get(),
-      data<float>(grad_s),
-      over_inputs ? center.get() : nullptr,
-      need_u ? data<float>(grad_u) : nullptr,
-      need_weight ? data<float>(grad_weight) : nullptr,
-      prior && !detach ? data<float>(grad_prior) : nullptr};
-  with_fused_dim(size.dim, [&](auto d) {
+  with_fused_layer(u, size.dim, [&](auto zero, auto d) {
+    typedef decltype(zero) S;
     constexpr int kDim = decltype(d)::value;
-    over_inputs ? run<kDim, true>(call) : run<kDim, false>(call);
+    const Backward<S> call{
+        u,
+        {size, numbers<S>(u), numbers<S>(weight), numbers<S>(prior), detach},
+        first,
+        iterations,
+        numbers<S>(bias),
+        numbers<S>(grad),
+        numbers<float>(s),
+        numbers<float>(log_sum_exp),
+        agreement.get(),
+        data<float>(grad_s),
+        over_inputs ? center.get() : nullptr,
+        need_u ? data<S>(grad_u) : nullptr,
+        need_weight ? data<S>(grad_weight) : nullptr,
+        prior && !detach ? data<S>(grad_prior) : nullptr};
+    over_inputs ? run<S, kDim, true>(call) : run<S, kDim, false>(call);
   });
-  if (bias) grad_bias = sum_of_iterations(grad_s, first);
+  if (bias) torch::stable::copy_(grad_bias, sum_of_iterations(grad_s, first));
   return {grad_u, grad_weight, grad_bias, grad_prior};
 }
 

@@ -1,6 +1,7 @@
 // Vectors [B][J][D] by the lanes of warps, D / 4 to a vector, and sums of their slices.
 #pragma once
 
+#include "products.cuh"
 #include "squash.cuh"
 
 namespace fastcaps::cuda {
@@ -32,11 +33,15 @@ struct VectorShare {
 
   __device__ __forceinline__ bool is_first_lane() const { return exists && lane % kLanes == 0; }
 
-  __device__ __forceinline__ Four load(const float* vectors_of) const {
-    return *reinterpret_cast<const Four*>(vectors_of + at);
+  template <class S>
+  __device__ __forceinline__ Four load(const S* vectors_of) const {
+    Four values;
+    load_numbers(vectors_of + at, values.values);
+    return values;
   }
-  __device__ __forceinline__ void store(float* vectors_of, const Four& values) const {
-    if (exists) *reinterpret_cast<Four*>(vectors_of + at) = values;
+  template <class S>
+  __device__ __forceinline__ void store(S* vectors_of, const Four& values) const {
+    if (exists) store_numbers(vectors_of + at, values.values);
   }
 };
 
@@ -51,10 +56,13 @@ __device__ __forceinline__ void add(Four& sum, float share, const Four& more) {
 }
 
 // s + bias [J][D], or s.
-template <int D>
+template <int D, class S>
 __device__ __forceinline__ Four
-with_bias(const VectorShare<D>& share, Four s, const float* bias, const Sizes& size) {
-  if (bias) add(s, 1, *reinterpret_cast<const Four*>(bias + share.at % (size.outputs * D)));
+with_bias(const VectorShare<D>& share, Four s, const S* bias, const Sizes& size) {
+  if (!bias) return s;
+  Four more;
+  load_numbers(bias + share.at % (size.outputs * D), more.values);
+  add(s, 1, more);
   return s;
 }
 

@@ -13,33 +13,35 @@ namespace fastcaps::cuda {
 
 constexpr int kWeightSamples = 16;
 
+template <class S>
 struct WeightGradientsProblem {
-  GradientProblem layer;
+  GradientProblem<S> layer;
   const float* agreement;    // [R][B][J][D]: V of every iteration
   const float* grad_s;       // [R][B][J][D]
   const float* log_sum_exp;  // [R][B][J][2], over inputs
   const float* center;       // [R][B][J]: s . ds, over inputs
   int first, iterations;     // the iterations that count
   float even;                // the coefficient of iteration 0 where all are equal there, else 0
-  float* grad_u;             // [B][I][K], written, or null
-  float* grad_weight;        // [I][K][J][D], written, or null
-  float* grad_prior;         // [I][J], written, or null
+  S* grad_u;                 // [B][I][K], written, or null
+  S* grad_weight;            // [I][K][J][D], written, or null
+  S* grad_prior;             // [I][J], written, or null
 };
 
-template <int D, bool OVER_INPUTS, bool EXACT>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 class WeightGradients {
-  typedef GradientTile<D, kWeightSamples, EXACT> Tile;
+  typedef GradientTile<S, D, kWeightSamples, EXACT> Tile;
   typedef typename Tile::Place Place;
   static constexpr int kRows = Tile::kRows;
   static constexpr int kStage = 2 * Place::kVectors + Place::kInputs;  // V, ds, u
   static constexpr int kCouplings = Place::kWeights + 2 * kStage;
   static constexpr int kShares = kCouplings + Place::kAllCouplings;
-  static constexpr int kShare = kWeightSamples * Place::kInput;  // of du, of an output capsule
+  static constexpr int kShareOfSample = Place::kNumbers + 4;
+  static constexpr int kShare = kWeightSamples * kShareOfSample;  // of du, of an output capsule
 
  public:
   static constexpr int64_t kSharedBytes = int64_t{4} * (kShares + kGradientOutputs * kShare);
 
-  __device__ __forceinline__ explicit WeightGradients(const WeightGradientsProblem& problem)
+  __device__ __forceinline__ explicit WeightGradients(const WeightGradientsProblem<S>& problem)
       : p_(problem),
         tile_(problem.layer, shared_numbers() + kCouplings),
         i_(static_cast<int>(blockIdx.x) * kGradientInputs) {}
@@ -47,7 +49,7 @@ class WeightGradients {
   __device__ __forceinline__ void run() {
     const Sizes& size = p_.layer.size;
     const int64_t tiles = divide_up(size.batch, kWeightSamples);
-    tile_.fetch_weights(i_, shared_numbers());
+    tile_.fetch_weights(i_, weights());
     fetch(0, p_.first, 0);
     int stage = 0;
     for (int64_t tile = 0; tile < tiles; tile++) {
@@ -69,13 +71,15 @@ class WeightGradients {
   }
 
  private:
+  __device__ __forceinline__ static S* weights() { return reinterpret_cast<S*>(shared_numbers()); }
+
   __device__ __forceinline__ void fetch(int64_t tile, int iteration, int stage) const {
     const Sizes& size = p_.layer.size;
     const int64_t first = tile * kWeightSamples, stride = size.batch * size.columns();
     float* target = shared_numbers() + Place::kWeights + stage * kStage;
     tile_.fetch_vectors(p_.agreement + iteration * stride, first, target);
     tile_.fetch_vectors(p_.grad_s + iteration * stride, first, target + Place::kVectors);
-    tile_.fetch_inputs(first, i_, target + 2 * Place::kVectors);
+    tile_.fetch_inputs(first, i_, reinterpret_cast<S*>(target + 2 * Place::kVectors));
     commit_copies();
   }
 
@@ -83,12 +87,12 @@ class WeightGradients {
   __device__ __forceinline__ void add_iteration(
       const float* v, int64_t tile, int iteration, float (&du)[kRows][kGradientK]) {
     const float* ds = v + Place::kVectors;
-    const float* inputs = ds + Place::kVectors;
+    const S* inputs = reinterpret_cast<const S*>(ds + Place::kVectors);
     const bool uniform = iteration == 0 && p_.even != 0;
     typename Tile::Products slopes = {}, agreements = {};
     if (tile_.has_output()) {
-      tile_.multiply_vectors(ds, shared_numbers(), slopes);
-      if (!uniform) tile_.multiply_vectors(v, shared_numbers(), agreements);
+      tile_.multiply_vectors(ds, weights(), slopes);
+      if (!uniform) tile_.multiply_vectors(v, weights(), agreements);
     }
     couple(inputs, tile, iteration, uniform, agreements, slopes);
     if (!tile_.has_output()) return;
@@ -110,7 +114,7 @@ class WeightGradients {
 
   // Leaves c and dl in shared memory, where this warp finds those of its output capsule.
   __device__ __forceinline__ void couple(
-      const float* inputs, int64_t tile, int iteration, bool uniform,
+      const S* inputs, int64_t tile, int iteration, bool uniform,
       const typename Tile::Products& agreements, const typename Tile::Products& slopes) const {
     float logits[kRows], means[kRows];
     if (tile_.has_output() && !uniform) {
@@ -152,26 +156,29 @@ class WeightGradients {
 
   // sums [D][I * K] += vectors^T (c u), or with dl.
   template <bool OF_LOGITS>
-  __device__ __forceinline__ void add_weight_gradients(const float* vectors, const float* inputs) {
-    const float* mine = vectors + tile_.output * D + tile_.g;
+  __device__ __forceinline__ void add_weight_gradients(const float* vectors, const S* inputs) {
+    const float* mine = vectors + tile_.output * D + tile_.g * kNear;
 #pragma unroll 1
     for (int sample = 0; sample < kWeightSamples; sample += 8) {
       const int upper = sample + tile_.t, lower = upper + 4;
+      float first[kNear], second[kNear];
+      load_numbers(mine + upper * Place::kVector, first);
+      load_numbers(mine + lower * Place::kVector, second);
 #pragma unroll
       for (int block = 0; block < kBlocks; block++) {
-        const float* first = mine + upper * Place::kVector + 16 * block;
-        const float* second = first + 4 * Place::kVector;
-        const float a[4] = {first[0], first[8], second[0], second[8]};
+        const int d = 2 * block;
+        const float a[4] = {first[d], first[d + 1], second[d], second[d + 1]};
 #pragma unroll
         for (int capsule = 0; capsule < kGradientInputs; capsule++) {
           const float* share =
               OF_LOGITS ? tile_.logit_gradient_at(capsule, 0) : tile_.coefficient_at(capsule, 0);
-          const float* u = inputs + capsule * kGradientK + tile_.g;
+          const S* u = inputs + capsule * kGradientK + tile_.g;
           const float b[2] = {
-              share[upper] * u[upper * Place::kInput], share[lower] * u[lower * Place::kInput]};
+              share[upper] * widen(u[upper * Place::kInput]),
+              share[lower] * widen(u[lower * Place::kInput])};
           // Tensor cores truncate what they add up, so that the many samples are not left to them.
           float products[4] = {};
-          multiply<EXACT>(products, a, b);
+          multiply<float, EXACT>(products, a, b);
 #pragma unroll
           for (int n = 0; n < 4; n++) sums_[block][capsule][n] += products[n];
         }
@@ -187,22 +194,21 @@ class WeightGradients {
 #pragma unroll
       for (int n = 0; n < kRows; n++) {
         store_numbers(
-            shares + tile_.output * kShare + tile_.row(n) * Place::kInput + tile_.t * kGradientK,
+            shares + tile_.output * kShare + tile_.row(n) * kShareOfSample + tile_.t * kGradientK,
             du[n]);
       }
     }
     __syncthreads();
     const Sizes& size = p_.layer.size;
-    constexpr int kNumbers = kGradientInputs * kGradientK;
-    for (int n = threadIdx.x; n < kWeightSamples * kNumbers; n += kGradientThreads) {
-      const int64_t sample = first + n / kNumbers;
-      const int number = n % kNumbers;
+    for (int n = threadIdx.x; n < kWeightSamples * Place::kNumbers; n += kGradientThreads) {
+      const int64_t sample = first + n / Place::kNumbers;
+      const int number = n % Place::kNumbers;
       if (sample >= size.batch || i_ + number / kGradientK >= size.inputs) continue;
       float sum = 0;
       for (int j = 0; j < tile_.outputs(); j++) {
-        sum += shares[j * kShare + n / kNumbers * Place::kInput + number];
+        sum += shares[j * kShare + n / Place::kNumbers * kShareOfSample + number];
       }
-      p_.grad_u[(sample * size.inputs + i_) * kGradientK + number] = sum * Tile::kScale;
+      narrow(sum * Tile::kScale, p_.grad_u[(sample * size.inputs + i_) * kGradientK + number]);
     }
   }
 
@@ -212,14 +218,15 @@ class WeightGradients {
     for (int capsule = 0; capsule < kGradientInputs; capsule++) {
       if (i_ + capsule >= size.inputs) continue;
 #pragma unroll
-      for (int block = 0; block < kBlocks; block++) {
+      for (int odd = 0; odd < 2; odd++) {
+        const int64_t row = int64_t{i_ + capsule} * kGradientK + 2 * tile_.t + odd;
+        float near[kNear];
 #pragma unroll
-        for (int n = 0; n < 4; n++) {
-          const int k = 2 * tile_.t + n % 2, d = 16 * block + tile_.g + n / 2 * 8;
-          const int64_t row = int64_t{i_ + capsule} * kGradientK + k;
-          p_.grad_weight[row * size.columns() + tile_.output * D + d] =
-              sums_[block][capsule][n] * Tile::kScale;
+        for (int n = 0; n < kNear; n++) {
+          near[n] = sums_[n / 2][capsule][n % 2 * 2 + odd] * Tile::kScale;
         }
+        store_numbers(
+            p_.grad_weight + row * size.columns() + tile_.output * D + tile_.g * kNear, near);
       }
     }
   }
@@ -230,23 +237,24 @@ class WeightGradients {
 #pragma unroll
     for (int mask = 4; mask < 32; mask *= 2) sum += lane_xor(sum, mask);
     if (tile_.g == 0 && i_ + tile_.t < p_.layer.size.inputs) {
-      p_.grad_prior[int64_t{i_ + tile_.t} * tile_.outputs() + tile_.output] = sum;
+      narrow(sum, p_.grad_prior[int64_t{i_ + tile_.t} * tile_.outputs() + tile_.output]);
     }
   }
 
-  static constexpr int kBlocks = D / 16;  // of 16 d
+  static constexpr int kNear = D / 8;        // neighbouring d of a lane
+  static constexpr int kBlocks = kNear / 2;  // of 16 d, two of a lane
 
-  const WeightGradientsProblem& p_;
+  const WeightGradientsProblem<S>& p_;
   const Tile tile_;
   const int i_;
   float prior_sum_ = 0;
   float sums_[kBlocks][kGradientInputs][4] = {};
 };
 
-template <int D, bool OVER_INPUTS, bool EXACT>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 __global__ void __launch_bounds__(kGradientThreads)
-    weight_gradients_kernel(const WeightGradientsProblem problem) {
-  WeightGradients<D, OVER_INPUTS, EXACT>(problem).run();
+    weight_gradients_kernel(const WeightGradientsProblem<S> problem) {
+  WeightGradients<S, D, OVER_INPUTS, EXACT>(problem).run();
 }
 
 }  // namespace fastcaps::cuda

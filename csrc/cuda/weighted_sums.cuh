@@ -9,9 +9,13 @@
 // at a time, whose weights wait in shared memory. Two warps share an output capsule, 32 samples
 // each; a softmax over outputs meets there, too.
 //
-// A product leaves it open in which order it sums. It is taken so that a lane has all k of one
-// input capsule (lane % 4 of the four) and D / 4 neighbouring d of an output capsule: of what it
-// multiplies nothing has to move between lanes.
+// A product leaves it open in which order it sums, and which of its columns is which d. Both are
+// taken so that a lane has all k of one input capsule (lane % 4 of the four) and D / 4 neighbouring
+// d of an output capsule: of what it multiplies nothing has to move between lanes, and neighbours
+// move together.
+//
+// Numbers of half types wait in shared memory as they are stored. TF32 holds them whole, so that
+// a product with them is exact in two parts instead of three.
 #pragma once
 
 #include "products.cuh"
@@ -25,11 +29,13 @@ constexpr int kPassThreadsPerGroup = kPassSamples;  // a warp for every 32 sampl
 
 enum class Coupling { kUniform, kOverOutputs, kOverInputs };
 
+// Of a layer whose numbers are stored as S.
+template <class S>
 struct PassProblem {
   Sizes size;
-  const float* u;          // [B][I][K]
-  const float* weight;     // [I][K][J][D]
-  const float* prior;      // [I][J] or null
+  const S* u;              // [B][I][K]
+  const S* weight;         // [I][K][J][D]
+  const S* prior;          // [I][J] or null
   const float* agreement;  // [B][J][D]: V, or null for 0
   float even;              // the coefficient where all are equal
   // Input capsules per partial sum, a multiple of kPassInputs. Not many: tensor cores truncate what
@@ -45,27 +51,31 @@ struct PassProblem {
 template <int D>
 constexpr int kPassColumns = D == 32 ? 384 : 192;
 
-// Where the parts of shared memory lie. Strides are such that no two lanes that load at a time meet
-// in a bank.
-template <int K, int D>
+// Where the parts of shared memory lie, in floats; strides of what is stored as S are in its
+// numbers. They are such that no two lanes that load at a time meet in a bank.
+template <class S, int K, int D>
 struct PassShared {
+  static constexpr int kPiece = kWidestChunk<S>;  // numbers that a thread copies or loads at once
   static_assert(D == 8 || D == 16 || D == 32);
   static_assert(K == 4 || K == 8 || K == 16, "a power of two, or input_at leaves its sample");
+  static_assert(K % kPiece == 0);
   static constexpr int kColumns = kPassColumns<D>;
   static_assert(kColumns % 64 == 0);
 
-  static constexpr int kRow = padded(kColumns, D == 32 ? 4 : 16);
-  static constexpr int kCapsule = padded(K * kRow, 8);
-  static constexpr int kInputs = kPassInputs * kCapsule;  // behind the weights of a stage
-  static constexpr int kStage = kInputs + kPassSamples * kPassInputs * K;
-  static constexpr int kLogits = padded(kColumns / D * kPassSamples, 8);  // of a capsule
+  static constexpr int kBytes = D * static_cast<int>(sizeof(S));  // of an output capsule in a row
+  static constexpr int kRow = padded<S>(kColumns, kBytes == 128 || kBytes == 16 ? 4 : 16);
+  static constexpr int kCapsule = padded<S>(K * kRow, 8);
+  // Behind the weights of a stage.
+  static constexpr int kInputs = floats_of<S>(kPassInputs * kCapsule);
+  static constexpr int kStage = kInputs + floats_of<S>(kPassSamples * kPassInputs * K);
+  static constexpr int kLogits = padded<float>(kColumns / D * kPassSamples, 8);  // of a capsule
   static constexpr int kAgreement = kPassSamples * kColumns;
 
-  // Where the piece of four numbers lies that has k of a capsule of the four, of one sample.
+  // Where the piece lies, among the inputs, that has k of a capsule of the four, of one sample.
   __device__ static int input_at(int sample, int capsule, int k) {
-    constexpr int kPieces = K / 4;
-    const int piece = (capsule * kPieces + k / 4) ^ (sample % kPieces);
-    return (sample * kPassInputs * kPieces + piece) * 4;
+    constexpr int kPieces = K / kPiece;
+    const int piece = (capsule * kPieces + k / kPiece) ^ (sample % kPieces);
+    return (sample * kPassInputs * kPieces + piece) * kPiece;
   }
 
   // Where V of two samples lies, of rows 8 apart in a matrix of 16: the four numbers that a product
@@ -99,12 +109,12 @@ template <int D>
 constexpr int kPassThreads = kPassColumns<D> / D / kOutputsOfGroup<D> * kPassThreadsPerGroup;
 
 // One block of threads.
-template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
+template <class S, int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
 class WeightedSums {
   static_assert(STAGES >= 2);
 
  public:
-  __device__ __forceinline__ explicit WeightedSums(const PassProblem& problem)
+  __device__ __forceinline__ explicit WeightedSums(const PassProblem<S>& problem)
       : p_(problem),
         g_(static_cast<int>(threadIdx.x) % 32 / 4),
         t_(static_cast<int>(threadIdx.x) % 4),
@@ -139,16 +149,18 @@ class WeightedSums {
   }
 
  private:
-  typedef PassShared<K, D> Place;
+  typedef PassShared<S, K, D> Place;
+  static constexpr int kPiece = Place::kPiece;
+  typedef Chunk<S, kPiece> Piece;
   static constexpr int kThreads = kPassThreads<D>;
-  static constexpr int kPieces = Place::kColumns / 4;  // of four numbers in a row of the weight
   static constexpr int kOutputs = kOutputsOfGroup<D>;
   static constexpr int kNear = D / 4;   // neighbouring d of a lane
   static constexpr int kSteps = D / 8;  // of a product over d; matrices of 8 d in one over (i, k)
-  static constexpr int kRows = 4;       // samples g, g + 8, g + 16, g + 24 of the warp
+  static constexpr int kTogether = D == 8 ? 1 : 2;  // matrices whose columns alternate
+  static constexpr int kRows = 4;                   // samples g, g + 8, g + 16, g + 24 of the warp
   // Of which agreements are found at a time: as many as registers hold V of.
   static constexpr int kRowsAtOnce = D == 32 ? 2 : kRows;
-  static constexpr int kLoopsAtOnce = D == 32 ? 1 : K / 4;  // over k
+  static constexpr int kLoopsAtOnce = D == 32 ? 1 : K / 4;  // over four k
   static constexpr float kLeast = -3.4028235e38f;           // unlike -inf it can be subtracted
 
   // The first sample of the block, and which of its samples is this lane's first.
@@ -172,6 +184,7 @@ class WeightedSums {
 
   // V of this block's samples, to shared memory.
   __device__ __forceinline__ void store_agreement() const {
+    constexpr int kPieces = Place::kColumns / 4;
     const int columns = outputs() * D;
     const int column = static_cast<int>(threadIdx.x) % kPieces * 4;
     if (column >= columns) return;
@@ -201,23 +214,33 @@ class WeightedSums {
     return shared_numbers() + Place::agreement_of(STAGES, COUPLING);
   }
 
+  // The thread's number. Where sums take most registers, there is none for what follows from it.
+  __device__ __forceinline__ static int copying_thread() {
+    if constexpr (D == 32 && COUPLING != Coupling::kUniform) return thread_again();
+    return static_cast<int>(threadIdx.x);
+  }
+
   // Starts to copy input capsules i to i + 4 and their weights, if there are any; those from `end`
   // on become 0. A group of copies either way.
   __device__ __forceinline__ void fetch(int i, int end, int stage) const {
     float* target = shared_numbers() + stage * Place::kStage;
     if (i < end) {
-      fetch_weights(i, end, target);
-      fetch_inputs(i, end, target + Place::kInputs);
+      fetch_weights(i, end, reinterpret_cast<S*>(target));
+      fetch_inputs(i, end, reinterpret_cast<S*>(target + Place::kInputs));
     }
     commit_copies();
   }
 
-  __device__ __forceinline__ void fetch_inputs(int i, int end, float* target) const {
-    constexpr int kPiecesOfInput = K / 4;
+  __device__ __forceinline__ void fetch_inputs(int i, int end, S* target) const {
+    constexpr int kPiecesOfInput = K / kPiece;
+    constexpr int kCount = kPassSamples * kPassInputs * kPiecesOfInput;
+    const int thread = copying_thread();
 #pragma unroll 1
-    for (int n = threadIdx.x; n < kPassSamples * kPassInputs * kPiecesOfInput; n += kThreads) {
+    for (int done = 0; done < kCount; done += kThreads) {
+      const int n = done + thread;
+      if (n >= kCount) break;
       const int sample = n / (kPassInputs * kPiecesOfInput);
-      const int capsule = n / kPiecesOfInput % kPassInputs, k = n % kPiecesOfInput * 4;
+      const int capsule = n / kPiecesOfInput % kPassInputs, k = n % kPiecesOfInput * kPiece;
       const bool exists = first_sample() + sample < p_.size.batch && i + capsule < end;
       const int64_t at = ((first_sample() + sample) * p_.size.inputs + i + capsule) * K + k;
       copy_async(target + Place::input_at(sample, capsule, k), p_.u + at, exists);
@@ -225,15 +248,18 @@ class WeightedSums {
   }
 
   // A thread copies the same columns of some rows. Where there is no input capsule it reads none.
-  __device__ __forceinline__ void fetch_weights(int i, int end, float* target) const {
-    constexpr int kRowsOfThreads = kThreads / kPieces;
-    static_assert(kThreads % kPieces == 0 && K % kRowsOfThreads == 0);
+  __device__ __forceinline__ void fetch_weights(int i, int end, S* target) const {
+    constexpr int kPieces = Place::kColumns / kPiece, kRowsOfThreads = kThreads / kPieces;
+    static_assert(kThreads % kPieces == 0 && kPassInputs * K % kRowsOfThreads == 0);
+    static_assert(K % kRowsOfThreads == 0 || kRowsOfThreads % K == 0);
     const int columns = outputs() * D;
-    const int column = static_cast<int>(threadIdx.x) % kPieces * 4;
-    const int first = static_cast<int>(threadIdx.x) / kPieces;
+    const int thread = copying_thread(), column = thread % kPieces * kPiece,
+              first = thread / kPieces;
     if (column >= columns) return;
-    const float* source = p_.weight + (int64_t{i} * K + first) * columns + column;
-    target += first * Place::kRow + column;
+    const S* source = p_.weight + (int64_t{i} * K + first) * columns + column;
+    const int ahead = kRowsOfThreads > K ? first / K : 0;  // input capsules
+    target += ahead * Place::kCapsule + (first - ahead * K) * Place::kRow + column;
+    end -= ahead;
 #pragma unroll
     for (int row = 0; row < kPassInputs * K; row += kRowsOfThreads) {
       copy_async(
@@ -242,21 +268,32 @@ class WeightedSums {
     }
   }
 
-  // Numbers k to k + 4 of this lane's input capsule, of its samples from row `first` on.
+  // The piece from k on of this lane's input capsule, of its samples from row `first` on.
   template <int ROWS>
   __device__ __forceinline__ void load_inputs(
-      const float* stage, int k, int first, float (&u)[ROWS][4]) const {
+      const float* stage, int k, int first, Piece (&u)[ROWS]) const {
+    const S* inputs = reinterpret_cast<const S*>(stage + Place::kInputs);
 #pragma unroll
     for (int row = 0; row < ROWS; row++) {
       const int at = Place::input_at(row_in_block() + 8 * (first + row), t_, k);
-      load_numbers(stage + Place::kInputs + at, u[row]);
+      u[row] = *reinterpret_cast<const Piece*>(inputs + at);
+    }
+  }
+
+  // Moves what follows the first four numbers of pieces to their beginning.
+  template <int ROWS>
+  __device__ __forceinline__ static void drop_four(Piece (&u)[ROWS]) {
+#pragma unroll
+    for (int row = 0; row < ROWS; row++) {
+#pragma unroll
+      for (int n = 4; n < kPiece; n++) u[row].values[n - 4] = u[row].values[n];
     }
   }
 
   // The weights of an output capsule of this group. Of one that does not exist they are whatever
   // is there, and reach only what is not stored.
-  __device__ __forceinline__ const float* columns_of(const float* stage, int output) const {
-    return stage + (first_output_ + output) * D;
+  __device__ __forceinline__ const S* columns_of(const float* stage, int output) const {
+    return reinterpret_cast<const S*>(stage) + (first_output_ + output) * D;
   }
 
   // Logits of this lane's input capsule and an output capsule, without the prior.
@@ -276,31 +313,36 @@ class WeightedSums {
   // The same of kRowsAtOnce samples, added to what is there.
   __device__ __forceinline__ void agree(
       const float* stage, int output, int first, float (&logits)[kRowsAtOnce]) const {
-    const float* columns =
+    const S* columns =
         columns_of(stage, output) + g_ / 2 * Place::kCapsule + g_ % 2 * Place::kRow + t_ * kNear;
     float v[kSteps][kRowsAtOnce / 2][4];
     load_agreement(output, first, v);
 #pragma unroll kLoopsAtOnce
-    for (int k = 0; k < K; k += 4) {
-      float u[kRowsAtOnce][4];
+    for (int k = 0; k < K; k += kPiece) {
+      Piece u[kRowsAtOnce];
       load_inputs(stage, k, first, u);
+#pragma unroll kLoopsAtOnce
+      for (int part = 0; part < kPiece; part += 4) {
 #pragma unroll
-      for (int pair = 0; pair < 4; pair += 2) {
-        float w[kNear], products[kRowsAtOnce / 2][4] = {};
-        load_numbers(columns + (k + pair) * Place::kRow, w);
+        for (int pair = 0; pair < 4; pair += 2) {
+          float w[kNear], products[kRowsAtOnce / 2][4] = {};
+          load_numbers(columns + (k + part + pair) * Place::kRow, w);
 #pragma unroll
-        for (int step = 0; step < kSteps; step++) {
-          const float b[2] = {w[2 * step], w[2 * step + 1]};
+          for (int step = 0; step < kSteps; step++) {
+            const float b[2] = {w[2 * step], w[2 * step + 1]};
 #pragma unroll
-          for (int half = 0; half < kRowsAtOnce / 2; half++) {
-            multiply<EXACT>(products[half], v[step][half], b);
+            for (int half = 0; half < kRowsAtOnce / 2; half++) {
+              multiply<S, EXACT>(products[half], v[step][half], b);
+            }
+          }
+#pragma unroll
+          for (int row = 0; row < kRowsAtOnce; row++) {
+            const float* product = products[row / 2] + row % 2 * 2;
+            const S* numbers = u[row].values + pair;
+            logits[row] += product[0] * widen(numbers[0]) + product[1] * widen(numbers[1]);
           }
         }
-#pragma unroll
-        for (int row = 0; row < kRowsAtOnce; row++) {
-          const float* product = products[row / 2] + row % 2 * 2;
-          logits[row] += product[0] * u[row][pair] + product[1] * u[row][pair + 1];
-        }
+        drop_four(u);
       }
     }
   }
@@ -323,32 +365,44 @@ class WeightedSums {
   // s of an output capsule += sum over the four input capsules of c u W.
   __device__ __forceinline__ void add(
       const float* stage, int output, const float (&coefficients)[kRows]) {
-    const float* columns = columns_of(stage, output) + t_ * Place::kCapsule + g_;
+    const S* columns = columns_of(stage, output) + t_ * Place::kCapsule + g_ * kTogether;
 #pragma unroll 1
-    for (int k = 0; k < K; k += 4) {
-      float u[kRows][4];
+    for (int k = 0; k < K; k += kPiece) {
+      Piece u[kRows];
       load_inputs(stage, k, 0, u);
+#pragma unroll 1
+      for (int part = 0; part < kPiece; part += 4) {
 #pragma unroll
-      for (int pair = 0; pair < 4; pair += 2) {
-        add_pair(columns + (k + pair) * Place::kRow, coefficients, u, pair, sums_[output]);
+        for (int pair = 0; pair < 4; pair += 2) {
+          float a[2][4];
+#pragma unroll
+          for (int row = 0; row < kRows; row++) {
+            const S* numbers = u[row].values + pair;
+            a[row / 2][row % 2] = coefficients[row] * widen(numbers[0]);
+            a[row / 2][row % 2 + 2] = coefficients[row] * widen(numbers[1]);
+          }
+          add_pair(columns + (k + part + pair) * Place::kRow, a, sums_[output]);
+        }
+        drop_four(u);
       }
     }
   }
 
   // The part of two k of the four input capsules, whose weights are two rows.
   __device__ __forceinline__ void add_pair(
-      const float* row, const float (&c)[kRows], const float (&u)[kRows][4], int pair,
-      float (&sums)[2][kSteps][4]) const {
+      const S* row, const float (&a)[2][4], float (&sums)[2][kSteps][4]) const {
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int upper = 2 * half, lower = upper + 1;
-      const float a[4] = {
-          c[upper] * u[upper][pair], c[lower] * u[lower][pair], c[upper] * u[upper][pair + 1],
-          c[lower] * u[lower][pair + 1]};
+    for (int step = 0; step < kSteps; step += kTogether) {
+      float w[2][kTogether];
+      load_numbers(row + 8 * step, w[0]);
+      load_numbers(row + 8 * step + Place::kRow, w[1]);
 #pragma unroll
-      for (int step = 0; step < kSteps; step++) {
-        const float b[2] = {row[8 * step], row[8 * step + Place::kRow]};
-        multiply<EXACT>(sums[half][step], a, b);
+      for (int n = 0; n < kTogether; n++) {
+        const float b[2] = {w[0][n], w[1][n]};
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+          multiply<S, EXACT>(sums[half][step + n], a[half], b);
+        }
       }
     }
   }
@@ -363,7 +417,7 @@ class WeightedSums {
   __device__ __forceinline__ float prior(int i, int output) const {
     const int j = first_output_ + output;
     if (!p_.prior || i >= p_.size.inputs || j >= outputs()) return 0;
-    return p_.prior[int64_t{i} * outputs() + j];
+    return widen(p_.prior[int64_t{i} * outputs() + j]);
   }
 
   // Of the samples of this block, in shared memory: [kPassInputs][J][kPassSamples].
@@ -486,10 +540,17 @@ class WeightedSums {
         if (!has_sample(row) || first_output_ + j >= outputs()) continue;
         const int64_t vector = first + vector_at(row, j);
 #pragma unroll
-        for (int step = 0; step < kSteps; step++) {
-          const float* sums = sums_[j][row / 2][step] + row % 2 * 2;
-          const float pair[2] = {sums[0] * kScale, sums[1] * kScale};
-          store_numbers(p_.partial + vector * D + 8 * step + 2 * t_, pair);
+        for (int step = 0; step < kSteps; step += kTogether) {
+          float* place = p_.partial + vector * D + 8 * step + 2 * kTogether * t_;
+#pragma unroll
+          for (int column = 0; column < 2; column++) {
+            float near[kTogether];
+#pragma unroll
+            for (int n = 0; n < kTogether; n++) {
+              near[n] = sums_[j][row / 2][step + n][row % 2 * 2 + column] * kScale;
+            }
+            store_numbers(place + column * kTogether, near);
+          }
         }
         if (COUPLING == Coupling::kOverInputs && t_ == 0) {
           p_.largest[vector] = *largest_at(j, row);
@@ -499,15 +560,17 @@ class WeightedSums {
     }
   }
 
-  const PassProblem& p_;
+  const PassProblem<S>& p_;
   const int g_, t_;  // lane = 4 g + t
   const int first_output_;
+  // Of step and n < kTogether: d = 8 step + 2 t kTogether + n, and kTogether further.
   float sums_[kOutputs][2][kSteps][4] = {};
 };
 
-template <int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
-__global__ void __launch_bounds__(kPassThreads<D>) weighted_sums_kernel(const PassProblem problem) {
-  WeightedSums<K, D, COUPLING, EXACT, STAGES>(problem).run();
+template <class S, int K, int D, Coupling COUPLING, bool EXACT, int STAGES>
+__global__ void __launch_bounds__(kPassThreads<D>)
+    weighted_sums_kernel(const PassProblem<S> problem) {
+  WeightedSums<S, K, D, COUPLING, EXACT, STAGES>(problem).run();
 }
 
 }  // namespace fastcaps::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 
 #include "gpu.h"
@@ -12,6 +13,21 @@
 inline void set_order(gpu::Launch& launch, int order) {
   launch.order = order < 2 ? static_cast<gpu::Order>(order) : gpu::Order::kShuffled;
   launch.seed = order;
+}
+
+// Calls f with a number of the type that the fused layer's numbers are stored as.
+template <class F>
+void with_storage(int64_t storage, const F& f) {
+  switch (static_cast<fastcaps::Storage>(storage)) {
+    case fastcaps::Storage::kFloat32:
+      return f(float());
+    case fastcaps::Storage::kFloat16:
+      return f(fastcaps::Half());
+    case fastcaps::Storage::kBFloat16:
+      return f(fastcaps::BFloat16());
+    default:
+      throw std::runtime_error("there are no kernels for this dtype");
+  }
 }
 
 // Calls work(); its error as text that lives until the next call, or null.

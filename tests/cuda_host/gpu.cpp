@@ -301,7 +301,7 @@ void narrow(float x, Half& target) {
   } else {
     int exponent;
     frexpf(magnitude, &exponent);  // magnitude < 2^exponent
-    const int unit = exponent < -13 ? -24 : exponent - 11;
+    const int unit = magnitude == 0 || exponent < -13 ? -24 : exponent - 11;
     const float units = nearbyintf(ldexpf(magnitude, -unit));
     // A fraction that rounds up to 2048 carries over into the exponent.
     const int bits =

@@ -100,6 +100,7 @@ template <int LEFT>
 void wait_for_copies() {
   gpu::wait_for_groups(LEFT);
 }
+inline int thread_again() { return static_cast<int>(threadIdx.x); }
 inline float* shared_numbers() { return static_cast<float*>(gpu::shared_memory()); }
 
 float widen(Half x);

@@ -20,6 +20,18 @@ void sum_of_warp(int32_t* numbers) {
   for (int mask = WIDEST; mask > 0; mask /= 2) number += fastcaps::cuda::lane_xor(number, mask);
 }
 
+// The bits of a float become those of its roundings to float16 and, above, to bfloat16.
+void narrow(int32_t* numbers) {
+  int32_t& number = numbers[blockIdx.x * blockDim.x + threadIdx.x];
+  float value;
+  memcpy(&value, &number, sizeof value);
+  fastcaps::Half half;
+  fastcaps::BFloat16 brain;
+  fastcaps::cuda::narrow(value, half);
+  fastcaps::cuda::narrow(value, brain);
+  number = static_cast<int32_t>(half.bits | static_cast<uint32_t>(brain.bits) << 16);
+}
+
 void lonely_lane(int32_t* numbers) {
   if (threadIdx.x == 3) return;
   numbers[threadIdx.x] = fastcaps::cuda::lane_xor(numbers[threadIdx.x], 1);
@@ -76,6 +88,7 @@ EXPORT const char* shim(const char* kernel, int32_t* numbers, int blocks, int th
       if (name == "reverse without a barrier") reverse<false>(numbers);
       if (name == "sum of warp") sum_of_warp<16>(numbers);
       if (name == "sum of half a warp") sum_of_warp<8>(numbers);
+      if (name == "narrow") narrow(numbers);
       if (name == "lonely lane") lonely_lane(numbers);
       if (name == "half at the barrier") half_at_the_barrier(numbers);
       if (name == "copy") copy<true, 0>(numbers);

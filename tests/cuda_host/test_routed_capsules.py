@@ -11,7 +11,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from tests.comparing import FORWARD_TOLERANCE, assert_close, random_tensor
-from tests.cuda_host.library import ORDERS, HostLibrary
+from tests.cuda_host.library import ORDERS, STORAGE, HostLibrary
 
 needs_extension = pytest.mark.skipif(
     library.LOAD_ERROR is not None, reason=f"no extension: {library.LOAD_ERROR}"
@@ -26,6 +26,7 @@ SHAPES = (
     (64, 10, 12, 32),
 )
 """B, I, J, D; K is 8."""
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Layer(NamedTuple):
@@ -34,15 +35,21 @@ class Layer(NamedTuple):
     bias: Tensor | None
     prior: Tensor | None
 
+    def to(self, dtype: torch.dtype) -> Layer:
+        return Layer(*(None if x is None else x.to(dtype) for x in self))
 
-def layer(shape: tuple[int, ...], *, options: bool = False) -> Layer:
+
+def layer(
+    shape: tuple[int, ...], *, options: bool = False, dtype: torch.dtype = torch.float32
+) -> Layer:
     batch, inputs, outputs, dim = shape
-    return Layer(
+    wide = Layer(
         random_tensor(batch, inputs, 8, seed=1),
         random_tensor(inputs, 8, outputs, dim, seed=2, scale=0.4),
         random_tensor(outputs, dim, seed=3) if options else None,
         random_tensor(inputs, outputs, seed=4) if options else None,
     )
+    return wide.to(dtype)
 
 
 def route(
@@ -61,20 +68,22 @@ def route(
         return torch.full(sizes, torch.nan)
 
     result = {
-        "v": empty(batch, outputs, dim),
+        "v": empty(batch, outputs, dim).to(given.u.dtype),
         "s": empty(iterations, batch, outputs, dim),
         "log_sum_exp": empty(iterations, batch, outputs, 2),
     }
     workspace = [empty(batch, outputs, dim), empty(slices, batch, outputs, dim)]
     workspace += [empty(slices, batch, outputs) for _ in range(2)]
-    sizes = (batch, inputs, outputs, dim, iterations, int(over_inputs), int(exact))
-    host("route", *given, *result.values(), *workspace, *sizes, slice_inputs, order)
+    sizes = (STORAGE[given.u.dtype], batch, inputs, outputs, dim, iterations)
+    switches = (int(over_inputs), int(exact))
+    host("route", *given, *result.values(), *workspace, *sizes, *switches, slice_inputs, order)
     return result
 
 
 def assert_saved(result: dict[str, Tensor], given: Layer, over_inputs: bool) -> None:
-    """What the backward pass needs is what the CPU kernels keep, too."""
+    """What the backward pass needs is what the CPU kernels keep of the same numbers in float32."""
     iterations = len(result["s"])
+    given = given.to(torch.float32)
     _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(*given, iterations, over_inputs, False)
     assert_close("s", result["s"], s.double(), 1e-5)
     if over_inputs:
@@ -85,7 +94,7 @@ def assert_saved(result: dict[str, Tensor], given: Layer, over_inputs: bool) -> 
 
 
 def expected(given: Layer, iterations: int, over_inputs: bool) -> Tensor:
-    wide = Layer(*(None if x is None else x.double() for x in given))
+    wide = given.to(torch.float64)
     return reference.routed_capsules(
         wide.u,
         wide.weight,
@@ -108,6 +117,21 @@ def test_agrees_with_the_reference(
     result = route(host, given, iterations, over_inputs)
     want = expected(given, iterations, over_inputs)
     assert_close("v", result["v"], want, FORWARD_TOLERANCE[torch.float32])
+    assert_saved(result, given, over_inputs)
+
+
+@needs_extension
+@pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+@pytest.mark.parametrize("options", [False, True], ids=["plain", "bias and prior"])
+@pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_half_types_are_only_rounded_in_the_end(
+    host: HostLibrary, shape: tuple[int, ...], dtype: torch.dtype, options: bool, over_inputs: bool
+) -> None:
+    given = layer(shape, options=options, dtype=dtype)
+    result = route(host, given, over_inputs=over_inputs)
+    want = expected(given, 3, over_inputs)
+    assert_close("v", result["v"], want, torch.finfo(dtype).eps)
     assert_saved(result, given, over_inputs)
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from fastcaps import reference
 from tests.comparing import CANCELLATION, assert_close, random_tensor
-from tests.cuda_host.library import ORDERS, HostLibrary
-from tests.cuda_host.test_routed_capsules import Layer, layer, route
+from tests.cuda_host.library import ORDERS, STORAGE, HostLibrary
+from tests.cuda_host.test_routed_capsules import DTYPES, Layer, layer, route
 
 SHAPES = ((1, 1, 1, 16), (3, 9, 5, 16), (35, 4, 12, 16), (5, 9, 3, 32), (18, 6, 12, 32))
 """B, I, J, D; K is 8."""
@@ -34,9 +34,9 @@ def gradients(
     def empty(*sizes: int) -> Tensor:
         return torch.full(sizes, torch.nan)
 
-    result = {"u": empty(*given.u.shape), "weight": empty(*given.weight.shape)}
+    result = {name: torch.full_like(getattr(given, name), torch.nan) for name in ("u", "weight")}
     if given.prior is not None and not detached:
-        result["prior"] = empty(*given.prior.shape)
+        result["prior"] = torch.full_like(given.prior, torch.nan)
     agreement, grad_s = empty(iterations, *vectors), empty(iterations, *vectors)
     workspace = (
         agreement,
@@ -45,7 +45,8 @@ def gradients(
         empty(*vectors),
         empty(-(-inputs // slice_inputs), *vectors),
     )
-    sizes = (batch, inputs, outputs, dim, iterations, int(over_inputs), int(detached), int(exact))
+    sizes = (STORAGE[given.u.dtype], batch, inputs, outputs, dim, iterations)
+    switches = (int(over_inputs), int(detached), int(exact))
     host(
         "route_backward",
         grad,
@@ -57,6 +58,7 @@ def gradients(
         result["weight"],
         result.get("prior"),
         *sizes,
+        *switches,
         slice_inputs,
         order,
     )
@@ -85,7 +87,7 @@ def expected(
 
 def incoming(given: Layer) -> Tensor:
     *_, outputs, dim = given.weight.shape
-    return random_tensor(given.u.shape[0], outputs, dim, seed=5)
+    return random_tensor(given.u.shape[0], outputs, dim, seed=5).to(given.u.dtype)
 
 
 def assert_agree(
@@ -114,6 +116,24 @@ def test_agrees_with_the_reference(
     grad = incoming(given)
     result = gradients(host, given, grad, iterations, over_inputs, detached)
     assert_agree(result, expected(given, grad.double(), iterations, over_inputs, detached), grad)
+
+
+@OVER
+@pytest.mark.parametrize("detached", [False, True], ids=["", "detached"])
+@pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_half_types_are_only_rounded_in_the_end(
+    host: HostLibrary,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    detached: bool,
+    over_inputs: bool,
+) -> None:
+    given = layer(shape, options=True, dtype=dtype)
+    grad = incoming(given)
+    result = gradients(host, given, grad, over_inputs=over_inputs, detached=detached)
+    want = expected(given, grad.double(), 3, over_inputs, detached)
+    assert_agree(result, want, grad, torch.finfo(dtype).eps)
 
 
 @OVER

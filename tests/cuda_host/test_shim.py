@@ -82,3 +82,13 @@ def test_what_has_not_arrived_is_no_number(host: HostLibrary) -> None:
 def test_what_a_gpu_refuses_is_an_error(host: HostLibrary, kernel: str, message: str) -> None:
     with pytest.raises(KernelError, match=message):
         result_of(host, kernel, 0)
+
+
+def test_numbers_are_rounded_as_pytorch_does(host: HostLibrary) -> None:
+    random = torch.randn(BLOCKS * THREADS) * 2.0 ** torch.arange(-40, 56).repeat_interleave(2)
+    random[:6] = torch.tensor([0.0, -0.0, 65519.0, 65520.0, 2.0**-25, torch.inf])
+    result = random.view(torch.int32).clone()
+    host("shim", "narrow", result, BLOCKS, THREADS, 0)
+    found = result.view(torch.int16).view(-1, 2)
+    assert found[:, 0].equal(random.half().view(torch.int16))
+    assert found[:, 1].equal(random.bfloat16().view(torch.int16))
