@@ -1,9 +1,13 @@
 """Every network of ``fastcaps-au`` on the same made-up people, on the same folds.
 
-    python benchmarks/au_synthetic.py OUT [--rig ict_face_rig.npz]
+    python benchmarks/au_synthetic.py [OUT] [--rig ict_face_rig.npz]
 
 Makes the people, trains and evaluates each network on three folds by subject, and compares them:
 OUT/comparison.md, .html, .tex and .json. What was done before, or stopped, goes on where it was.
+
+That takes many hours on two cores. OUT is ``benchmarks/results/au-synthetic``, where predictions
+and logs of the folds that have been trained are committed, without weights: these folds are not
+trained again. The people are the same on every machine; where they are not, runs refuse them.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import Annotated
 import typer
 
 PEOPLE = "people"
+RESULTS = Path(__file__).parent / "results" / "au-synthetic"
 
 RUNS: Mapping[str, tuple[str, ...]] = {
     "AUCapsNet": (),
@@ -40,13 +45,21 @@ COMMAND = (sys.executable, "-m", "fastcaps.training.cli")
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of everything, made if it is missing.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder of everything, made if it is missing.")
+    ] = RESULTS,
     rig: Annotated[Path | None, typer.Option(help="A face rig.  [drawn faces]")] = None,
     subjects: Annotated[int, typer.Option(help="People.")] = 48,
     frames_per_subject: Annotated[int, typer.Option(help="Of each of them.")] = 100,
     epochs: Annotated[int, typer.Option(help="Of each network; slower from the 11th on.")] = 15,
-    precision: Annotated[str, typer.Option(help="See fastcaps-au train --help.")] = "bf16-mixed",
+    precision: Annotated[
+        str, typer.Option(help="See fastcaps-au train --help; bf16-mixed pays with AMX.")
+    ] = "32-true",
     networks: Annotated[str, typer.Option(help="Some of them, as AUCapsNet,ConvNet.")] = "all",
+    folds: Annotated[str, typer.Option(help="Some of them, as 1,2.")] = "all",
+    latency: Annotated[
+        bool, typer.Option(help="Time the networks, of which weights have to be there.")
+    ] = True,
 ) -> None:
     """Compare all networks on made-up people."""
     chosen = list(RUNS) if networks == "all" else networks.split(",")
@@ -58,10 +71,11 @@ def main(
     for name in chosen:
         changes = [f"--set={change}" for change in RUNS[name]]
         options = [f"--out={out / name}", f"--epochs={epochs}", f"--precision={precision}"]
-        _run("train", "synthetic", str(people), *options, *changes)
+        _run("train", "synthetic", str(people), f"--fold={folds}", *options, *changes)
         _run("evaluate", str(out / name))
     if len(chosen) > 1:
-        _run("compare", *(str(out / name) for name in chosen), f"--out={out}")
+        timed = "--latency" if latency else "--no-latency"
+        _run("compare", *(str(out / name) for name in chosen), f"--out={out}", timed)
 
 
 def _run(*arguments: str) -> None:

@@ -137,9 +137,7 @@ class Context:
             shown = labels[:, place] == 1
             of_shown = [replace(one, values=one.values[shown]) for one in attributes]
             subjects = tested.subjects[self.sample][shown]
-            found = strongest_correlates(
-                directions[shown, place], of_shown, subjects, len(tested.classes)
-            )
+            found = strongest_correlates(directions[shown, place], of_shown, subjects)
             named.append(tuple("" if one is None else one.text for one in found))
         return tuple(named)
 

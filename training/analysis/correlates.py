@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from fastcaps.training.analysis.claims.attributes import Attribute, in_words
 from fastcaps.training.analysis.claims.measuring import numbered, sums_by_person
-from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE
+from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE, significant
 from fastcaps.training.evaluation.bootstrap import CONFIDENCE
 
 __all__ = ["LEAST", "Correlate", "strongest_correlates"]
@@ -44,32 +44,32 @@ class Correlate:
 
 
 def strongest_correlates(
-    directions: NDArray[np.floating],
-    attributes: Sequence[Attribute],
-    subjects: NDArray[np.object_],
-    capsules: int = 1,
+    directions: NDArray[np.floating], attributes: Sequence[Attribute], subjects: NDArray[np.object_]
 ) -> tuple[Correlate | None, ...]:
     """For each dimension the attribute that it goes with most.
 
-    None where that is below :data:`LEAST`, or where it might be chance: among all dimensions and
-    attributes of all capsules, in 95% of cases nothing that is chance is given, as far as people of
-    whom each is left out once (the jackknife; Efron and Tibshirani, 1993, chapter 11) tell how
-    surely it holds of others. Where some people have many more frames than others, they count as
-    fewer: as Kish's effective number, (sum of frames)^2 / sum of (frames^2), of which there have
-    to be six, too.
+    None where that is below :data:`LEAST`, or where it might be chance. Of all dimensions and
+    attributes, 5% of those that count as going together are expected not to (Benjamini and
+    Hochberg, 1995), as far as people of whom each is left out once (the jackknife; Efron and
+    Tibshirani, 1993, chapter 11) tell how surely it holds of others. Where some people have many
+    more frames than others, they count as fewer: as Kish's effective number, (sum of frames)^2 /
+    sum of (frames^2), of which there have to be six, too.
 
     Args:
         directions: of a class capsule in M frames, [M, D].
         attributes: of these frames, at least one; NaN where one is not known.
         subjects: whose frames they are, texts [M].
-        capsules: of how many classes names are sought, at least 1.
     """
-    tries = directions.shape[1] * len(attributes) * capsules
-    found = []
+    found, chances = [], []
     for one in attributes:
         known = ~np.isnan(one.values)
-        found.append(_certain(directions[known], one.values[known], subjects[known], tries))
-    rhos = np.stack(found)
+        rho, chance = _correlation(directions[known], one.values[known], subjects[known])
+        found.append(rho)
+        chances.append(chance)
+    asked = np.stack(chances)
+    everything = asked.reshape(-1, 1)
+    sure = significant(everything, np.ones(everything.shape, dtype=bool), 1 - CONFIDENCE)
+    rhos = np.where(sure.reshape(asked.shape), np.stack(found), 0.0)
     strongest = np.abs(rhos).argmax(axis=0)
     return tuple(
         Correlate(attributes[place].name, float(rhos[place, dimension]))
@@ -79,16 +79,15 @@ def strongest_correlates(
     )
 
 
-def _certain(
-    directions: NDArray[np.floating], values: Numbers, subjects: NDArray[np.object_], tries: int
-) -> Numbers:
-    """Spearman's correlation with each dimension, [D]; 0 where it may be chance."""
-    nothing = np.zeros(directions.shape[1])
+def _correlation(
+    directions: NDArray[np.floating], values: Numbers, subjects: NDArray[np.object_]
+) -> tuple[Numbers, Numbers]:
+    """Spearman's correlation with each dimension, and the probability that it is chance, [D]."""
     people, owner = numbered(subjects)
     frames = np.bincount(owner, minlength=people)
     alike = frames.sum() ** 2 / max((frames**2).sum(), 1)
     if alike < LEAST_PEOPLE:
-        return nothing
+        return np.zeros(directions.shape[1]), np.ones(directions.shape[1])
     x, y = _ranks(directions), _ranks(values[:, None])
     moments = np.broadcast_arrays(np.ones_like(x), x, y, x * x, x * y, y * y)
     of_people = sums_by_person(np.stack(moments, axis=1), owner, people)  # [S, 6, D]
@@ -99,8 +98,7 @@ def _certain(
     with np.errstate(divide="ignore", invalid="ignore"):
         sureness = np.abs(np.arctanh(rho)) / np.sqrt(variance)
     # Two degrees of freedom less than a mean has, as for a correlation of so many people.
-    chance = 2 * student.sf(sureness, alike - 3)
-    return np.where(chance < (1 - CONFIDENCE) / tries, rho, nothing)
+    return rho, np.nan_to_num(2 * student.sf(sureness, alike - 3), nan=1.0)
 
 
 def _ranks(values: NDArray[np.floating]) -> Numbers:

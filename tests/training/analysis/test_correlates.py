@@ -74,12 +74,3 @@ def test_people_with_many_frames_give_no_name_by_chance() -> None:
         attributes = [Attribute(str(number), "", each) for number, each in enumerate(values)]
         named += any(strongest_correlates(directions, attributes, subjects))
     assert named <= 1
-
-
-def test_names_of_many_capsules_have_to_be_surer() -> None:
-    random = np.random.default_rng(0)
-    yaw = random.normal(size=ROWS)
-    directions = 0.55 * yaw[:, None] + random.normal(size=(ROWS, 4))
-    attributes = [Attribute("yaw", "", yaw)]
-    assert any(strongest_correlates(directions, attributes, SUBJECTS))
-    assert not any(strongest_correlates(directions, attributes, SUBJECTS, capsules=10**9))

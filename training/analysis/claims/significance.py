@@ -35,20 +35,23 @@ def p_values(excess: Numbers, variance: Numbers, people: Numbers) -> Numbers:
     return np.where(people > 1, found, 1.0)
 
 
-def significant(probabilities: Numbers, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def significant(
+    probabilities: Numbers, asked: NDArray[np.bool_], level: float = LEVEL
+) -> NDArray[np.bool_]:
     """Which of the things asked of a unit are so, by Benjamini and Hochberg (1995).
 
-    Of those said to be so, 2.5% are expected not to be; and of a unit of which nothing is so,
-    nothing is said in 97.5% of cases, however much is asked. That holds as far as the probabilities
-    do.
+    Of those said to be so, 2.5%, or ``level``, are expected not to be; and of a unit of which
+    nothing is so, nothing is said in 97.5% of cases, however much is asked. That holds as far as
+    the probabilities do.
 
     Args:
         probabilities: of N things, [..., N, U] for U units.
         asked: which of these, bool [..., N, U]; the others are not so.
+        level: part of what is said that may be wrong.
     """
     tried = np.where(asked, probabilities, np.inf)
     ranks = np.arange(1, tried.shape[-2] + 1)[:, None]
-    allowed = LEVEL * ranks / np.maximum(asked.sum(axis=-2, keepdims=True), 1)
+    allowed = level * ranks / np.maximum(asked.sum(axis=-2, keepdims=True), 1)
     ordered = np.sort(tried, axis=-2)
     # All up to the last one that is as improbable as its rank asks for.
     limit = np.where(ordered <= allowed, ordered, -np.inf).max(

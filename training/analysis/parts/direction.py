@@ -47,8 +47,8 @@ def direction(context: Context, progress: Progress = silently) -> Section:
             f"mean square of a pixel's change (0 to 1) over {IMAGES_PER_CLASS} images or fewer, "
             "the second is of what is left of it beside all of the picture getting lighter or "
             "darker. Below them stands what goes with the dimension most in test images that show "
-            f"the class, if Spearman's correlation is {LEAST} or more either way and no chance, "
-            "with all that is tried for any class taken together.",
+            f"the class, if Spearman's correlation is {LEAST} or more either way and no chance: of "
+            "what is named, one in twenty is expected to be.",
         ),
         pictures=tuple(sheets),
         missing=tuple(
