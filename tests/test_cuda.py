@@ -35,16 +35,28 @@ SHAPES: tuple[Shape, ...] = (
 )
 
 
+LARGE: Shape = (67, 130, 8, 12, 32)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+
+
 @pytest.fixture
 def gpu(device: torch.device) -> torch.device:
-    """The device, where the fused CUDA kernels can run on it."""
-    require("cuda", OPERATOR, device, torch.float32, D_out=32)
+    """The device, where some of the fused CUDA kernels can run on it."""
+    require("cuda", OPERATOR, device, torch.float16, D_out=16)
     return device
+
+
+def fitting(
+    gpu: torch.device, shape: Shape, dtype: torch.dtype = torch.float32, **options: bool
+) -> dict[str, Tensor]:
+    """Inputs of a layer; the test is skipped where a GPU has too little shared memory for it."""
+    require("cuda", OPERATOR, gpu, dtype, D_out=shape[-1])
+    return capsules(shape, dtype=dtype, device=gpu, **options)
 
 
 @pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
 @pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@DTYPES
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_agrees_with_the_reference(
     gpu: torch.device,
@@ -53,16 +65,19 @@ def test_agrees_with_the_reference(
     options: dict[str, Any],
     parameters: bool,
 ) -> None:
-    inputs = capsules(shape, bias=parameters, prior=parameters, dtype=dtype, device=gpu)
+    inputs = fitting(gpu, shape, dtype, bias=parameters, prior=parameters)
     assert_agrees(OPERATOR, "cuda", inputs, **options)
 
 
 @SOFTMAX_OVER
-def test_strided_and_misaligned_inputs(gpu: torch.device, softmax_over: str) -> None:
-    inputs = capsules(SMALL, bias=True, prior=True, device=gpu)
+@DTYPES
+def test_strided_and_misaligned_inputs(
+    gpu: torch.device, dtype: torch.dtype, softmax_over: str
+) -> None:
+    inputs = fitting(gpu, SMALL, dtype, bias=True, prior=True)
     moved = {}
     for name, x in inputs.items():
-        room = torch.full((x.numel() + 1,), torch.nan, device=gpu)
+        room = torch.full((x.numel() + 1,), torch.nan, dtype=dtype, device=gpu)
         moved[name] = room[1:].view(x.shape).copy_(x)
     function = call(OPERATOR, "cuda")
     expected = evaluate(function, inputs, softmax_over=softmax_over)
@@ -76,7 +91,7 @@ def test_strided_and_misaligned_inputs(gpu: torch.device, softmax_over: str) -> 
 def test_the_gradient_of_some_inputs(
     gpu: torch.device, softmax_over: str, names: tuple[str, ...]
 ) -> None:
-    inputs = capsules(SMALL, bias=True, prior=True, device=gpu)
+    inputs = fitting(gpu, SMALL, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     together = evaluate(function, inputs, softmax_over=softmax_over)
 
@@ -88,8 +103,9 @@ def test_the_gradient_of_some_inputs(
 
 
 @SOFTMAX_OVER
-def test_same_bits_every_run(gpu: torch.device, softmax_over: str) -> None:
-    inputs = capsules((67, 130, 8, 12, 32), bias=True, prior=True, device=gpu)
+@DTYPES
+def test_same_bits_every_run(gpu: torch.device, dtype: torch.dtype, softmax_over: str) -> None:
+    inputs = fitting(gpu, LARGE, dtype, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     first = evaluate(function, inputs, softmax_over=softmax_over)
     for _ in range(20):
@@ -98,7 +114,7 @@ def test_same_bits_every_run(gpu: torch.device, softmax_over: str) -> None:
 
 @SOFTMAX_OVER
 def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> None:
-    inputs = capsules((33, 130, 8, 12, 32), device=gpu)
+    inputs = fitting(gpu, LARGE)
     function = call(OPERATOR, "cuda")
     expected = function(**inputs, softmax_over=softmax_over)
     stream = torch.cuda.Stream()
@@ -117,7 +133,7 @@ def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> Non
 
 @SOFTMAX_OVER
 def test_gradients_on_another_stream(gpu: torch.device, softmax_over: str) -> None:
-    inputs = capsules((33, 130, 8, 12, 32), bias=True, prior=True, device=gpu)
+    inputs = fitting(gpu, LARGE, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     expected = evaluate(function, inputs, softmax_over=softmax_over)
     stream = torch.cuda.Stream()
@@ -129,7 +145,7 @@ def test_gradients_on_another_stream(gpu: torch.device, softmax_over: str) -> No
 
 
 def test_an_empty_batch(gpu: torch.device) -> None:
-    inputs = capsules((0, 5, 8, 3, 16), bias=True, prior=True, device=gpu)
+    inputs = fitting(gpu, (0, 5, 8, 3, 16), torch.float16, bias=True, prior=True)
     for name, value in evaluate(call(OPERATOR, "cuda"), inputs).items():
         assert not value.any(), name
 
