@@ -1,5 +1,6 @@
 #include "gpu.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <deque>
@@ -24,8 +25,11 @@ struct Copy {
   const void* source;  // null for zeros
 };
 
+// A fiber goes on by _longjmp, which unlike swapcontext asks nothing of the system.
 struct Thread {
-  ucontext_t context;
+  ucontext_t start;
+  bool started = false;
+  jmp_buf context;
   Size3 index;
   int number = 0;
   int exchanges = 0;
@@ -45,6 +49,24 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   std::vector<char> shared;
+  std::vector<uint64_t> ready;  // a bit for each thread
+  int at_barrier = 0, ended = 0;
+
+  void change(Thread& thread, State state) {
+    count(thread.state, -1);
+    if (thread.state == State::kReady) ready[thread.number / 64] &= ~bit(thread);
+    thread.state = state;
+    count(state, 1);
+    if (state == State::kReady) ready[thread.number / 64] |= bit(thread);
+  }
+
+ private:
+  static uint64_t bit(const Thread& thread) { return uint64_t{1} << thread.number % 64; }
+
+  void count(State state, int change) {
+    if (state == State::kAtBarrier) at_barrier += change;
+    if (state == State::kEnded) ended += change;
+  }
 };
 
 struct Running {
@@ -52,7 +74,7 @@ struct Running {
   const std::function<void()>* kernel;
   Block* block;
   Thread* thread = nullptr;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   std::exception_ptr error;
   std::mt19937 random;
 };
@@ -61,8 +83,17 @@ Running* running = nullptr;
 
 void yield(State state) {
   Thread& thread = *running->thread;
-  thread.state = state;
-  swapcontext(&thread.context, &running->scheduler);
+  running->block->change(thread, state);
+  if (_setjmp(thread.context) == 0) _longjmp(running->scheduler, 1);
+}
+
+// Runs a thread until it waits or ends. A frame of its own, since jumps leave variables undefined.
+__attribute__((noinline)) void resume(Thread& thread) {
+  running->thread = &thread;
+  if (_setjmp(running->scheduler) != 0) return;
+  if (thread.started) _longjmp(thread.context, 1);
+  thread.started = true;
+  setcontext(&thread.start);
 }
 
 void start_thread() {
@@ -74,36 +105,41 @@ void start_thread() {
   yield(State::kEnded);
 }
 
-// The next thread to run, or null if all wait.
-Thread* next_thread(std::vector<Thread>& threads) {
-  std::vector<Thread*> ready;
-  for (Thread& thread : threads) {
-    if (thread.state == State::kReady) ready.push_back(&thread);
-  }
-  if (ready.empty()) return nullptr;
-  switch (running->launch->order) {
-    case Order::kForward:
-      return ready.front();
-    case Order::kBackward:
-      return ready.back();
-    default:
-      return ready[running->random() % ready.size()];
+// The n-th of the threads that are ready.
+Thread& nth_ready(Block& block, int n) {
+  for (size_t word = 0;; word++) {
+    uint64_t bits = block.ready[word];
+    const int count = __builtin_popcountll(bits);
+    if (n >= count) {
+      n -= count;
+      continue;
+    }
+    for (; n > 0; n--) bits &= bits - 1;
+    return block.threads[64 * word + __builtin_ctzll(bits)];
   }
 }
 
-int count(const std::vector<Thread>& threads, State state) {
-  int number = 0;
-  for (const Thread& thread : threads) number += thread.state == state;
-  return number;
+// The next thread to run, or null if all wait.
+Thread* next_thread(Block& block) {
+  int count = 0;
+  for (uint64_t word : block.ready) count += __builtin_popcountll(word);
+  if (count == 0) return nullptr;
+  switch (running->launch->order) {
+    case Order::kForward:
+      return &nth_ready(block, 0);
+    case Order::kBackward:
+      return &nth_ready(block, count - 1);
+    default:
+      return &nth_ready(block, static_cast<int>(running->random() % count));
+  }
 }
 
 // Lets all go on that wait at the barrier; false where threads wait for what never comes.
-bool open_barrier(std::vector<Thread>& threads) {
-  const int waiting = count(threads, State::kAtBarrier);
-  const int ended = count(threads, State::kEnded);
-  if (waiting == 0 || waiting + ended < static_cast<int>(threads.size())) return false;
-  for (Thread& thread : threads) {
-    if (thread.state == State::kAtBarrier) thread.state = State::kReady;
+bool open_barrier(Block& block) {
+  const int size = static_cast<int>(block.threads.size());
+  if (block.at_barrier == 0 || block.at_barrier + block.ended < size) return false;
+  for (Thread& thread : block.threads) {
+    if (thread.state == State::kAtBarrier) block.change(thread, State::kReady);
   }
   return true;
 }
@@ -111,9 +147,8 @@ bool open_barrier(std::vector<Thread>& threads) {
 std::string whom_all_wait_for(const Block& block) {
   std::string text = "block (" + std::to_string(block.index.x) + ", " +
                      std::to_string(block.index.y) + ", " + std::to_string(block.index.z) +
-                     "): " + std::to_string(count(block.threads, State::kAtBarrier)) +
-                     " threads wait at the barrier, " +
-                     std::to_string(count(block.threads, State::kEnded)) + " have ended";
+                     "): " + std::to_string(block.at_barrier) + " threads wait at the barrier, " +
+                     std::to_string(block.ended) + " have ended";
   for (size_t n = 0; n < block.warps.size(); n++) {
     const Warp& warp = block.warps[n];
     if (warp.arrived == 0) continue;
@@ -125,19 +160,18 @@ std::string whom_all_wait_for(const Block& block) {
 
 void run_block(Block& block, char* stacks) {
   for (Thread& thread : block.threads) {
-    getcontext(&thread.context);
-    thread.context.uc_stack.ss_sp = stacks + thread.number * kStackBytes;
-    thread.context.uc_stack.ss_size = kStackBytes;
-    thread.context.uc_link = nullptr;
-    makecontext(&thread.context, start_thread, 0);
+    getcontext(&thread.start);
+    thread.start.uc_stack.ss_sp = stacks + thread.number * kStackBytes;
+    thread.start.uc_stack.ss_size = kStackBytes;
+    thread.start.uc_link = nullptr;
+    makecontext(&thread.start, start_thread, 0);
   }
   running->block = &block;
-  while (count(block.threads, State::kEnded) < static_cast<int>(block.threads.size())) {
-    Thread* thread = next_thread(block.threads);
-    if (!thread && open_barrier(block.threads)) continue;
+  while (block.ended < static_cast<int>(block.threads.size())) {
+    Thread* thread = next_thread(block);
+    if (!thread && open_barrier(block)) continue;
     if (!thread) throw std::runtime_error(whom_all_wait_for(block));
-    running->thread = thread;
-    swapcontext(&running->scheduler, &thread->context);
+    resume(*thread);
     if (running->error) std::rethrow_exception(running->error);
   }
 }
@@ -157,13 +191,16 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
   for (unsigned z = 0; z < launch.blocks.z; z++) {
     for (unsigned y = 0; y < launch.blocks.y; y++) {
       for (unsigned x = 0; x < launch.blocks.x; x++) {
-        Block block{{x, y, z}, {}, {}, {}};
+        Block block;
+        block.index = {x, y, z};
         block.threads.resize(size);
+        block.ready.resize((size + 63) / 64);
         for (int n = 0; n < size; n++) {
           const unsigned number = n, width = launch.threads.x, height = launch.threads.y;
           block.threads[n].number = n;
           block.threads[n].index = {
               number % width, number / width % height, number / width / height};
+          block.change(block.threads[n], State::kReady);
         }
         block.warps.resize(size / kLanes);
         block.shared.assign(launch.shared_bytes + kFenceBytes, kPoison);
@@ -199,7 +236,7 @@ const char (*exchange(const char* name, const void* value, size_t bytes))[kSlotB
     warp.arrived = 0;
     for (int n = first; n < first + kLanes; n++) {
       Thread& other = running->block->threads[n];
-      if (other.state == State::kInExchange) other.state = State::kReady;
+      if (other.state == State::kInExchange) running->block->change(other, State::kReady);
     }
   }
   return slots;

@@ -17,7 +17,7 @@ __all__ = ["COMPILER", "ORDERS", "STORAGE", "HostLibrary", "KernelError"]
 FOLDER = Path(__file__).parent
 COMPILER = shlex.split(os.environ.get("CXX") or "g++")
 FLAGS = (
-    "-std=c++17 -O1 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas "
+    "-std=c++17 -O1 -U_FORTIFY_SOURCE -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas "
     "-fsanitize=alignment -fsanitize-undefined-trap-on-error"
 )
 """A misaligned access ends the process, as it would a GPU's kernel."""

@@ -122,12 +122,13 @@ def test_agrees_with_the_reference(
 
 @needs_extension
 @pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+@pytest.mark.parametrize("options", [False, True], ids=["plain", "bias and prior"])
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
-@pytest.mark.parametrize("shape", [(5, 9, 20, 8), (70, 6, 5, 16), (5, 9, 3, 32)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_half_types_are_only_rounded_in_the_end(
-    host: HostLibrary, shape: tuple[int, ...], dtype: torch.dtype, over_inputs: bool
+    host: HostLibrary, shape: tuple[int, ...], dtype: torch.dtype, options: bool, over_inputs: bool
 ) -> None:
-    given = layer(shape, options=True, dtype=dtype)
+    given = layer(shape, options=options, dtype=dtype)
     result = route(host, given, over_inputs=over_inputs)
     want = expected(given, 3, over_inputs)
     assert_close("v", result["v"], want, torch.finfo(dtype).eps)

@@ -119,15 +119,20 @@ def test_agrees_with_the_reference(
 
 
 @OVER
+@pytest.mark.parametrize("detached", [False, True], ids=["", "detached"])
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
-@pytest.mark.parametrize("shape", [(1, 1, 1, 16), (35, 4, 12, 16), (5, 9, 3, 32)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_half_types_are_only_rounded_in_the_end(
-    host: HostLibrary, shape: tuple[int, ...], dtype: torch.dtype, over_inputs: bool
+    host: HostLibrary,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    detached: bool,
+    over_inputs: bool,
 ) -> None:
     given = layer(shape, options=True, dtype=dtype)
     grad = incoming(given)
-    result = gradients(host, given, grad, over_inputs=over_inputs)
-    want = expected(given, grad.double(), 3, over_inputs, False)
+    result = gradients(host, given, grad, over_inputs=over_inputs, detached=detached)
+    want = expected(given, grad.double(), 3, over_inputs, detached)
     assert_agree(result, want, grad, torch.finfo(dtype).eps)
 
 
