@@ -31,8 +31,9 @@ CXX_FILES := $(shell find csrc benchmarks tests/cuda_host -name '*.cpp' -o -name
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/routing.py
 
+# Two files of tests at a time: most tests keep one core busy.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
