@@ -75,7 +75,8 @@ def main(
         _run("evaluate", str(out / name))
     if len(chosen) > 1:
         timed = "--latency" if latency else "--no-latency"
-        _run("compare", *(str(out / name) for name in chosen), f"--out={out}", timed)
+        folders = [str(out / name) for name in chosen]
+        _run("compare", *folders, f"--out={out}", f"--conditions={people}", timed)
 
 
 def _run(*arguments: str) -> None:

@@ -149,6 +149,10 @@ def compare(
         Path | None,
         typer.Option(help="Also write comparison.md, .html, .tex and .json there."),
     ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(help="The runs' synthetic data set: compare by pose, light ... as well."),
+    ] = None,
     latency: Annotated[bool, typer.Option(help="Time the networks on this machine.")] = True,
     resamples: Annotated[int, typer.Option(help="Of subjects, for the intervals.")] = 1000,
     device: OnDevice = "auto",
@@ -159,12 +163,14 @@ def compare(
         from fastcaps.training.comparison import comparison_tables, write_comparison
         from fastcaps.training.devices import Resources
         from fastcaps.training.latency import measure_latency
+        from fastcaps.training.prepared import open_prepared
         from fastcaps.training.tables.terminal import to_terminal
 
         resources = Resources(device)
         compared = compare_runs(
             runs,
             measure_latency=(lambda run: measure_latency(run, resources)) if latency else None,
+            data=None if conditions is None else open_prepared(conditions),
             resamples=resamples,
         )
         for table in comparison_tables(compared):

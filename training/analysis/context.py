@@ -11,11 +11,6 @@ from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.ascent import AscentSettings
-from fastcaps.training.analysis.claims.attributes import (
-    Attribute,
-    known_attributes,
-    picture_attributes,
-)
 from fastcaps.training.analysis.claims.gathering import Activity, evenly_spaced, gather
 from fastcaps.training.analysis.claims.intensity import check_same_frames
 from fastcaps.training.analysis.claims.probes import capsule_representations
@@ -25,6 +20,11 @@ from fastcaps.training.analysis.places import MEASURED_REGIONS
 from fastcaps.training.analysis.selection import Selected, select
 from fastcaps.training.analysis.targets import REGION_TARGETS, Target
 from fastcaps.training.analysis.units import unit_map
+from fastcaps.training.attributes import (
+    Attribute,
+    known_attributes,
+    picture_attributes,
+)
 from fastcaps.training.errors import InputError
 from fastcaps.training.networks.network import CapsuleNetwork
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from fastcaps.training.analysis.claims.attributes import Attribute, in_words
 from fastcaps.training.analysis.claims.measuring import numbered, sums_by_person
 from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE, significant
+from fastcaps.training.attributes import Attribute, in_words
 from fastcaps.training.evaluation.bootstrap import CONFIDENCE
 
 __all__ = ["LEAST", "Correlate", "strongest_correlates"]

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastcaps.training.comparison.conditions import Condition, conditions
 from fastcaps.training.comparison.same_data import check_same
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.bootstrap import average_differences
 from fastcaps.training.evaluation.evaluation import run_tallies
 from fastcaps.training.evaluation.report import Evaluation, Measure, run_evaluation
+from fastcaps.training.prepared import Prepared
 
 __all__ = ["ComparedRun", "Comparison", "Latency", "compare"]
 
@@ -55,16 +57,24 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs in the order in which they were given, and how often subjects were resampled."""
+    """Runs in the order in which they were given.
+
+    Attributes:
+        runs: all of them.
+        resamples: how often subjects were resampled.
+        conditions: scores by what is known of the frames; none where that was not asked for.
+    """
 
     runs: tuple[ComparedRun, ...]
     resamples: int
+    conditions: tuple[Condition, ...] = ()
 
 
 def compare(
     runs: Sequence[Path],
     *,
     measure_latency: Callable[[Path], Latency | None] | None = None,
+    data: Prepared | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Comparison:
@@ -73,12 +83,14 @@ def compare(
     Args:
         runs: their folders, each with an evaluation.
         measure_latency: is called with each folder; None measures none.
+        data: the synthetic data set that they were trained on, for :func:`conditions`.
         resamples: of the subjects, for the intervals of differences.
         seed: of the choice of subjects.
 
     Raises:
         InputError: there are fewer than two runs or one twice, a run is not evaluated or its
-            files are damaged, or runs differ in data, classes, folds or tested frames.
+            files are damaged, or runs differ in data, classes, folds or tested frames; or
+            ``data`` is another data set, or not synthetic.
     """
     if len(runs) < 2 or len({run.resolve() for run in runs}) < len(runs):
         raise InputError(
@@ -95,6 +107,7 @@ def compare(
             for run, *entries in zip(runs, names, evaluations, differences, latencies, strict=True)
         ),
         resamples,
+        () if data is None else conditions(runs, evaluations[0], data, resamples, seed),
     )
 
 

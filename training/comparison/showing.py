@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fastcaps.training.comparison.comparing import Comparison
+from fastcaps.training.comparison.conditions_table import conditions_table
 from fastcaps.training.comparison.overview import overview
 from fastcaps.training.errors import InputError
 from fastcaps.training.folders import write_json
@@ -17,13 +18,14 @@ __all__ = ["comparison_tables", "write_comparison"]
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """An overview with a row for each run, then F1 and AUC of each class."""
+    """An overview with a row for each run, F1 and AUC of each class, and AUC by condition."""
     runs = [(run.name, run.evaluation) for run in comparison.runs]
     classes = comparison.runs[0].evaluation["classes"]
     return [
         overview(comparison),
         class_table("F1-frame in percent, by class", classes, "f1", [], runs),
         class_table("AUC in percent, by class", classes, "auc", [], runs),
+        *([conditions_table(comparison)] if comparison.conditions else []),
     ]
 
 

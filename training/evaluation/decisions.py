@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ class Decisions:
     predictions: Predictions
     present: Mapping[str, NDArray[np.bool_]]
     undecided: Mapping[str, tuple[str | None, ...]]
+
+    def of_frames(self, chosen: NDArray[np.bool_]) -> Decisions:
+        """Those of some frames, bool [N]."""
+        present = {rule: decided[chosen] for rule, decided in self.present.items()}
+        return replace(self, predictions=self.predictions.of_frames(chosen), present=present)
 
 
 def decide(tested: Predictions, trained: Predictions, where: str) -> Decisions:

@@ -31,7 +31,7 @@ from fastcaps.training.evaluation.runs import Run, TrainedFold, read_predicted_r
 from fastcaps.training.evaluation.tallies import ALL_CLASSES, Tallies, tally
 from fastcaps.training.folders import write_json
 
-__all__ = ["evaluate_run", "run_tallies"]
+__all__ = ["evaluate_run", "result_of", "run_decisions", "run_tallies"]
 
 OPTIMISTIC = "each fold's best epoch was chosen on the frames that the fold is tested on"
 
@@ -108,7 +108,23 @@ def run_tallies(run: Path, folds: Sequence[int] | None = None) -> Tallies:
     Raises:
         InputError: see :func:`fastcaps.training.evaluation.runs.read_predicted_run`.
     """
-    return tally(collated(_decided(read_predicted_run(run, folds))))
+    return tally(run_decisions(run, folds))
+
+
+def run_decisions(run: Path, folds: Sequence[int] | None = None) -> Decisions:
+    """What becomes of all test frames of a run; see :func:`run_tallies`."""
+    return collated(_decided(read_predicted_run(run, folds)))
+
+
+def result_of(decisions: Decisions, where: str, resamples: int, seed: int) -> Result:
+    """Measures with their intervals, of some frames.
+
+    Args:
+        decisions: of these.
+        where: what reasons call them, as "fold 1".
+        resamples, seed: as of :func:`evaluate_run`.
+    """
+    return _evaluated(decisions, where, resamples, seed).result
 
 
 def _decided(run: Run) -> list[Decisions]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,17 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def of_frames(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """Those for some frames, bool [N]."""
+        return replace(
+            self,
+            subjects=self.subjects[chosen],
+            sequences=self.sequences[chosen],
+            frames=self.frames[chosen],
+            labels=self.labels[chosen],
+            scores=self.scores[chosen],
+        )
 
     def save(self, path: Path) -> None:
         """Write a Parquet file, whole or not at all: a row for each frame, with the columns

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fastcaps.training.analysis.claims.attributes import Attribute
 from fastcaps.training.analysis.correlates import strongest_correlates
+from fastcaps.training.attributes import Attribute
 
 PEOPLE, FRAMES = 12, 10
 SUBJECTS = np.repeat([f"S{number:02d}" for number in range(PEOPLE)], FRAMES).astype(object)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcaps.training.analysis.claims.attributes import Attribute
 from fastcaps.training.analysis.claims.held_out import (
     LEAST_FOLDS,
     NO_FOLD,
@@ -31,6 +30,7 @@ from fastcaps.training.analysis.claims.measuring import (
     numbered,
     sums_by_person,
 )
+from fastcaps.training.attributes import Attribute
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import undefined
 from fastcaps.training.evaluation.report import Measure

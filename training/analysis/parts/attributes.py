@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastcaps.training.analysis.claims.attributes import TRUE_NAMES, in_words
 from fastcaps.training.analysis.claims.gathering import THUMBNAIL_SIDE
 from fastcaps.training.analysis.claims.probes import Probe, capsule_representations, probes
 from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
+from fastcaps.training.attributes import TRUE_NAMES, in_words
 from fastcaps.training.tables.layout import Notes
 from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from fastcaps.training.analysis.claims.attributes import Attribute
 from fastcaps.training.analysis.claims.held_out import people_folds, ridge_predictions
 from fastcaps.training.analysis.claims.probes import capsule_representations, probes
+from fastcaps.training.attributes import Attribute
 from fastcaps.training.errors import InputError
 from tests.training.evaluation.made import tails
 

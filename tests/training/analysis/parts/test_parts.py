@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from fastcaps.training.analysis.claims.attributes import TRUE_NAMES, in_words
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.parts.ascent import ascent
@@ -20,6 +19,7 @@ from fastcaps.training.analysis.parts.magnitude import magnitude
 from fastcaps.training.analysis.parts.sliders import sliders
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.analysis.targets import Target
+from fastcaps.training.attributes import TRUE_NAMES, in_words
 from fastcaps.training.errors import InputError
 from tests.training.analysis.parts.made import (
     CLASSES,

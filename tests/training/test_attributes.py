@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.spatial import ConvexHull
 
-from fastcaps.training.analysis.claims.attributes import (
+from fastcaps.training.attributes import (
     known_attributes,
     picture_attributes,
     true_attributes,

@@ -1,4 +1,4 @@
-"""What is known of test frames besides action units: to be read from capsules by linear probes."""
+"""What is known of frames besides action units, of synthetic faces all."""
 
 from __future__ import annotations
 
