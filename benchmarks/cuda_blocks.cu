@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../csrc/cuda/agreement_gradients.cuh"
+#include "../csrc/cuda/any_sizes/backward.cuh"
 #include "../csrc/cuda/combine.cuh"
 #include "../csrc/cuda/replay.cuh"
 #include "../csrc/cuda/weight_gradients.cuh"
@@ -15,6 +16,8 @@ template <class S>
 static std::string stored;  // as a kernel's name says it
 template <>
 std::string stored<float> = "float";
+template <>
+std::string stored<double> = "double";
 template <>
 std::string stored<fastcaps::Half> = "Half";
 template <>
@@ -66,8 +69,40 @@ static void print_storage() {
   print_dim<S, 32>();
 }
 
+template <class Block, class S, int COLUMNS>
+static void print_tiles(const std::string& kernel) {
+  print("any_sizes::" + name<S, COLUMNS>(kernel), Block::kThreads, Block::kSharedBytes);
+}
+
+template <class S, int COLUMNS>
+static void print_columns() {
+  print_tiles<any_sizes::Agreements<S, COLUMNS>, S, COLUMNS>("agreements_kernel");
+  print_tiles<any_sizes::CoupledSums<S, COLUMNS>, S, COLUMNS>("coupled_sums_kernel");
+  print_tiles<any_sizes::InputGradients<S, COLUMNS>, S, COLUMNS>("input_gradients_kernel");
+  print_tiles<any_sizes::WeightGradients<S, COLUMNS>, S, COLUMNS>("weight_gradients_kernel");
+}
+
+template <class S>
+static void print_any_sizes() {
+  print_columns<S, 16>();
+  print_columns<S, 32>();
+}
+
+template <class T>
+static void print_couplings() {
+  print(
+      "any_sizes::couple_inputs_kernel<" + stored<T> + ">", any_sizes::kCouplingThreads,
+      any_sizes::kCouplingSharedBytes<T>);
+}
+
 int main() {
   print_storage<float>();
   print_storage<fastcaps::Half>();
   print_storage<fastcaps::BFloat16>();
+  print_any_sizes<float>();
+  print_any_sizes<double>();
+  print_any_sizes<fastcaps::Half>();
+  print_any_sizes<fastcaps::BFloat16>();
+  print_couplings<float>();
+  print_couplings<double>();
 }

@@ -222,7 +222,7 @@ def problems(kernels: Iterable[Kernel]) -> list[str]:
 
 def source_digest() -> str:
     """A digest of everything that the kernels are compiled from."""
-    files = [*sorted(SOURCES.glob("*.cu*")), *sorted(SOURCES.parent.glob("*.h")), BLOCKS]
+    files = [*sorted(SOURCES.rglob("*.*")), *sorted(SOURCES.parent.glob("*.h")), BLOCKS]
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

@@ -57,6 +57,11 @@ template <class T>
 T* data(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
+// Null where there is no tensor.
+template <class T>
+T* data(const std::optional<Tensor>& tensor) {
+  return tensor ? data<T>(*tensor) : nullptr;
+}
 
 // Memory of one call, from torch's allocator.
 template <class T>
@@ -71,6 +76,10 @@ class Workspace {
   Tensor tensor_;
   T* data_;
 };
+
+inline bool is_aligned(const Tensor& tensor) {
+  return reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0;
+}
 
 inline void check_shape(
     const char* name, const Tensor& tensor, const std::vector<int64_t>& expected) {

@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,10 +31,7 @@ class BackendError(RuntimeError):
 Predicate = Callable[..., str | None]
 TRITON_INSTALLED = find_spec("triton") is not None
 AMPERE = (8, 0)
-FUSED_SHARED_MEMORY = {(16, 4): 129, (32, 4): 222, (16, 2): 99, (32, 2): 169}
-"""KiB that a block of the fused CUDA kernels takes, at most, for each D_out that they hold and the
-bytes of a number."""
-GPU_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
@@ -45,28 +41,7 @@ def can_run_cuda(operator: str, tensor: Tensor, **sizes: int) -> str | None:
     reason = _why_not_compiled(operator, "CUDA")
     if reason is None and not torch.compiler.is_compiling():
         reason = _why_no_machine_code(tensor.device)
-    if reason is None and operator == "routed_capsules":
-        reason = _why_not_fused(tensor, **sizes)
     return reason
-
-
-def _why_not_fused(tensor: Tensor, *, D_in: int = 8, N_out: int = 1, D_out: int = 16) -> str | None:
-    """None if the fused CUDA kernels hold these sizes, else what would fit."""
-    if tensor.dtype not in GPU_DTYPES:
-        return f"it computes in float32, and this tensor is {tensor.dtype}"
-    needed = FUSED_SHARED_MEMORY.get((D_out, tensor.itemsize))
-    if D_in != 8 or N_out > 12 or needed is None:
-        return (
-            "it holds D_in = 8, N_out <= 12 and D_out = 16 or 32, "
-            f"got D_in = {D_in}, N_out = {N_out} and D_out = {D_out}"
-        )
-    granted = _shared_memory(tensor)
-    if granted < needed:
-        return (
-            f"D_out = {D_out} in {tensor.dtype} needs {needed} KiB of shared memory, and this GPU "
-            f"grants {granted} KiB to a block"
-        )
-    return None
 
 
 def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
@@ -82,7 +57,7 @@ def can_run_triton(operator: str, tensor: Tensor, **sizes: int) -> str | None:
         return "it is written for NVIDIA's GPUs"
     if tensor.is_cuda and _capability(tensor) < AMPERE:
         return "it needs tensor cores for TF32 and bfloat16, of compute capability 8.0 or higher"
-    if tensor.dtype not in GPU_DTYPES:
+    if tensor.dtype not in TRITON_DTYPES:
         return f"it computes in float32, and this tensor is {tensor.dtype}"
     return tiles.why_not(operator, **sizes)
 
@@ -107,8 +82,8 @@ BACKENDS: dict[str, Predicate] = {
 }
 
 BY_NAME = frozenset({("cuda", "routed_capsules")})
-"""Backends and operators that the automatic choice leaves out: on an H100 the forward pass was
-right, and in float32 faster than Triton's, but no GPU has run the gradients yet."""
+"""Backends and operators that the automatic choice leaves out: on an H100 the forward pass on
+tensor cores was right, and in float32 faster than Triton's; no GPU has run anything else of it."""
 
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
@@ -158,15 +133,6 @@ def _capability(tensor: Tensor) -> tuple[int, int]:
     if torch.compiler.is_compiling():
         return AMPERE
     return torch.cuda.get_device_capability(tensor.device)
-
-
-def _shared_memory(tensor: Tensor) -> int:
-    """KiB that the tensor's GPU grants to a block; a compiler is told what suffices."""
-    if torch.compiler.is_compiling():
-        return max(FUSED_SHARED_MEMORY.values())
-    properties: Any = torch.cuda.get_device_properties(tensor.device)  # not all typed in torch
-    granted: int = properties.shared_memory_per_block_optin
-    return granted // 1024
 
 
 @cache

@@ -69,8 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for ``backend`` on every backend with a kernel for its operator.
 
-    Interpreted kernels are slow, and have tests of their own in test_triton.py; so have the fused
-    CUDA kernels in test_cuda.py, since they hold few sizes.
+    Interpreted kernels are slow, and have tests of their own in test_triton.py.
     """
     if "backend" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("operator")
@@ -79,9 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         usable = [
             name
             for name in BACKENDS
-            if why_not(name, operator, sample) is None
-            and (name != "triton" or sample.is_cuda)
-            and (name, operator) != ("cuda", "routed_capsules")
+            if why_not(name, operator, sample) is None and (name != "triton" or sample.is_cuda)
         ]
         metafunc.parametrize("backend", usable)
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import fastcaps
-from fastcaps.backends import BackendError, choose_backend
+from fastcaps.backends import choose_backend
 from tests.comparing import (
     ROUTING_OPTIONS,
     Shape,
@@ -33,24 +32,33 @@ SHAPES: tuple[Shape, ...] = (
     (200, 70, 8, 7, 32),
     (4096, 5, 8, 3, 16),
 )
-
-
+"""On tensor cores, where a GPU grants the shared memory for it."""
+OTHER_SHAPES: tuple[Shape, ...] = (
+    (1, 1, 1, 1, 1),
+    (33, 130, 4, 13, 10),
+    (70, 5, 130, 3, 70),
+    (3, 40, 8, 100, 16),
+    (500, 600, 8, 70, 8),
+)
+"""Too large or too odd for tensor cores; the last one is done in parts of the batch."""
 LARGE: Shape = (67, 130, 8, 12, 32)
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+LARGE_OTHER: Shape = (67, 130, 6, 20, 24)
+HALF_AND_SINGLE = (torch.float32, torch.float16, torch.bfloat16)
+DTYPES = pytest.mark.parametrize("dtype", HALF_AND_SINGLE, ids=str)
+LARGE_SHAPES = pytest.mark.parametrize("shape", [LARGE, LARGE_OTHER], ids=str)
 
 
 @pytest.fixture
 def gpu(device: torch.device) -> torch.device:
-    """The device, where some of the fused CUDA kernels can run on it."""
-    require("cuda", OPERATOR, device, torch.float16, D_out=16)
+    """The device, where the CUDA kernels can run on it."""
+    require("cuda", OPERATOR, device, torch.float32)
     return device
 
 
-def fitting(
+def layer(
     gpu: torch.device, shape: Shape, dtype: torch.dtype = torch.float32, **options: bool
 ) -> dict[str, Tensor]:
-    """Inputs of a layer; the test is skipped where a GPU has too little shared memory for it."""
-    require("cuda", OPERATOR, gpu, dtype, D_out=shape[-1])
+    """Inputs of a layer."""
     return capsules(shape, dtype=dtype, device=gpu, **options)
 
 
@@ -65,8 +73,24 @@ def test_agrees_with_the_reference(
     options: dict[str, Any],
     parameters: bool,
 ) -> None:
-    inputs = fitting(gpu, shape, dtype, bias=parameters, prior=parameters)
+    inputs = layer(gpu, shape, dtype, bias=parameters, prior=parameters)
     assert_agrees(OPERATOR, "cuda", inputs, **options)
+
+
+@pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)
+@pytest.mark.parametrize("dtype", [*HALF_AND_SINGLE, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", OTHER_SHAPES, ids=str)
+def test_any_sizes_agree_with_the_reference(
+    gpu: torch.device, shape: Shape, dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    inputs = layer(gpu, shape, dtype, bias=True, prior=True)
+    assert_agrees(OPERATOR, "cuda", inputs, **options)
+
+
+@SOFTMAX_OVER
+def test_float64_on_sizes_of_tensor_cores(gpu: torch.device, softmax_over: str) -> None:
+    inputs = layer(gpu, SMALL, torch.float64, bias=True, prior=True)
+    assert_agrees(OPERATOR, "cuda", inputs, softmax_over=softmax_over)
 
 
 @SOFTMAX_OVER
@@ -74,7 +98,7 @@ def test_agrees_with_the_reference(
 def test_strided_and_misaligned_inputs(
     gpu: torch.device, dtype: torch.dtype, softmax_over: str
 ) -> None:
-    inputs = fitting(gpu, SMALL, dtype, bias=True, prior=True)
+    inputs = layer(gpu, SMALL, dtype, bias=True, prior=True)
     moved = {}
     for name, x in inputs.items():
         room = torch.full((x.numel() + 1,), torch.nan, dtype=dtype, device=gpu)
@@ -91,7 +115,7 @@ def test_strided_and_misaligned_inputs(
 def test_the_gradient_of_some_inputs(
     gpu: torch.device, softmax_over: str, names: tuple[str, ...]
 ) -> None:
-    inputs = fitting(gpu, SMALL, bias=True, prior=True)
+    inputs = layer(gpu, SMALL, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     together = evaluate(function, inputs, softmax_over=softmax_over)
 
@@ -104,8 +128,11 @@ def test_the_gradient_of_some_inputs(
 
 @SOFTMAX_OVER
 @DTYPES
-def test_same_bits_every_run(gpu: torch.device, dtype: torch.dtype, softmax_over: str) -> None:
-    inputs = fitting(gpu, LARGE, dtype, bias=True, prior=True)
+@LARGE_SHAPES
+def test_same_bits_every_run(
+    gpu: torch.device, shape: Shape, dtype: torch.dtype, softmax_over: str
+) -> None:
+    inputs = layer(gpu, shape, dtype, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     first = evaluate(function, inputs, softmax_over=softmax_over)
     for _ in range(20):
@@ -113,8 +140,9 @@ def test_same_bits_every_run(gpu: torch.device, dtype: torch.dtype, softmax_over
 
 
 @SOFTMAX_OVER
-def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> None:
-    inputs = fitting(gpu, LARGE)
+@LARGE_SHAPES
+def test_another_stream_and_a_graph(gpu: torch.device, shape: Shape, softmax_over: str) -> None:
+    inputs = layer(gpu, shape)
     function = call(OPERATOR, "cuda")
     expected = function(**inputs, softmax_over=softmax_over)
     stream = torch.cuda.Stream()
@@ -132,8 +160,9 @@ def test_another_stream_and_a_graph(gpu: torch.device, softmax_over: str) -> Non
 
 
 @SOFTMAX_OVER
-def test_gradients_on_another_stream(gpu: torch.device, softmax_over: str) -> None:
-    inputs = fitting(gpu, LARGE, bias=True, prior=True)
+@LARGE_SHAPES
+def test_gradients_on_another_stream(gpu: torch.device, shape: Shape, softmax_over: str) -> None:
+    inputs = layer(gpu, shape, bias=True, prior=True)
     function = call(OPERATOR, "cuda")
     expected = evaluate(function, inputs, softmax_over=softmax_over)
     stream = torch.cuda.Stream()
@@ -144,18 +173,11 @@ def test_gradients_on_another_stream(gpu: torch.device, softmax_over: str) -> No
     assert_same_bits(expected, actual)
 
 
-def test_an_empty_batch(gpu: torch.device) -> None:
-    inputs = fitting(gpu, (0, 5, 8, 3, 16), torch.float16, bias=True, prior=True)
+@pytest.mark.parametrize("shape", [(0, 5, 8, 3, 16), (0, 5, 3, 3, 7)], ids=str)
+def test_an_empty_batch(gpu: torch.device, shape: Shape) -> None:
+    inputs = layer(gpu, shape, torch.float16, bias=True, prior=True)
     for name, value in evaluate(call(OPERATOR, "cuda"), inputs).items():
         assert not value.any(), name
-
-
-def test_what_does_not_fit_is_said(gpu: torch.device) -> None:
-    with pytest.raises(BackendError, match="D_in = 8, N_out <= 12 and D_out = 16 or 32, got"):
-        fastcaps.routed_capsules(**capsules((2, 5, 8, 13, 16), device=gpu), backend="cuda")
-    double = capsules(SMALL, dtype=torch.float64, device=gpu)
-    with pytest.raises(BackendError, match="it computes in float32"):
-        fastcaps.routed_capsules(**double, backend="cuda")
 
 
 def test_the_automatic_choice_leaves_it_out(gpu: torch.device) -> None:

@@ -38,7 +38,9 @@ struct GradientShared {
   static constexpr int kVector = padded<float>(kColumns, 8);  // V or ds of a sample
   static constexpr int kVectors = SAMPLES * kVector;          // V or ds
   static constexpr int kNumbers = kGradientInputs * kGradientK;
-  static constexpr int kInput = kNumbers + kWidestChunk<S>;  // u of a sample
+  // u of a sample. Of 32 samples of half types the 16 bytes that lanes load at a time meet in no
+  // bank without room between them; of 16 samples single numbers would.
+  static constexpr int kInput = kNumbers + (kFitsTF32<S> && SAMPLES == 32 ? 0 : kWidestChunk<S>);
   static constexpr int kInputs = floats_of<S>(SAMPLES * kInput);
   static constexpr int kCouplings = padded<float>(kGradientOutputs * SAMPLES, 8);  // of a capsule
   static constexpr int kAllCouplings = 2 * kGradientInputs * kCouplings;           // c, then dl

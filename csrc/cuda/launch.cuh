@@ -1,12 +1,15 @@
-// Launching kernels on the current stream of a tensor's GPU.
+// Launching kernels on the current stream of a tensor's GPU. The tests launch them on the host,
+// with functions of the same names: tests/cuda_host/operators.cpp.
 #pragma once
 
+#include "../tensors.h"
+
+#if defined(__CUDACC__)
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/accelerator.h>
 
+#include <algorithm>
 #include <string>
-
-#include "../tensors.h"
 
 // A PyTorch without CUDA lacks this function, and still has to load the extension.
 extern "C" __attribute__((weak)) AOTITorchError
@@ -45,8 +48,35 @@ inline void check_launch(const char* kernel, const Tensor& tensor) {
       shape_text(tensor).c_str(), ": ", cudaGetErrorString(error));
 }
 
-inline bool is_aligned(const Tensor& tensor) {
-  return reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0;
+// Launches on the current stream of a tensor's GPU, which is current.
+template <class Problem>
+void launch(
+    const char* name, void (*kernel)(Problem), int64_t x, int64_t y, int threads, int64_t bytes,
+    const Problem& problem, const Tensor& of) {
+  constexpr int64_t kGrantedUnasked = 48 * 1024, kMostBlocks = (int64_t{1} << 31) - 1;
+  STD_TORCH_CHECK(x <= kMostBlocks, "fastcaps: the kernel ", name, " needs ", x, " blocks");
+  if (bytes > kGrantedUnasked) {
+    cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  }
+  const dim3 blocks(static_cast<unsigned>(x), static_cast<unsigned>(y));
+  kernel<<<blocks, threads, bytes, stream_of(of)>>>(problem);
+  check_launch(name, of);
+}
+
+// An attribute of a tensor's GPU; 0 where it does not tell.
+inline int attribute_of(const Tensor& tensor, cudaDeviceAttr attribute) {
+  int value = 0;
+  cudaDeviceGetAttribute(&value, attribute, tensor.get_device_index());
+  return value;
+}
+inline int processors_of(const Tensor& tensor) {
+  return std::max(1, attribute_of(tensor, cudaDevAttrMultiProcessorCount));
+}
+// Bytes of shared memory that a block may ask for.
+inline int shared_memory_of(const Tensor& tensor) {
+  return attribute_of(tensor, cudaDevAttrMaxSharedMemoryPerBlockOptin);
 }
 
 }  // namespace fastcaps::cuda
+#endif

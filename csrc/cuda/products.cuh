@@ -53,8 +53,8 @@ constexpr int kMovedAtOnce = COUNT % kWidestChunk<S> == 0 ? kWidestChunk<S>
                                                           : 1;
 
 // COUNT neighbouring numbers, from or to memory aligned to as many of them.
-template <int COUNT, class S>
-__device__ __forceinline__ void load_numbers(const S* source, float (&values)[COUNT]) {
+template <int COUNT, class S, class T>
+__device__ __forceinline__ void load_numbers(const S* source, T (&values)[COUNT]) {
   constexpr int kAtOnce = kMovedAtOnce<S, COUNT>;
   typedef Chunk<S, kAtOnce> Some;
 #pragma unroll
@@ -65,8 +65,8 @@ __device__ __forceinline__ void load_numbers(const S* source, float (&values)[CO
   }
 }
 
-template <int COUNT, class S>
-__device__ __forceinline__ void store_numbers(S* target, const float (&values)[COUNT]) {
+template <int COUNT, class S, class T>
+__device__ __forceinline__ void store_numbers(S* target, const T (&values)[COUNT]) {
   constexpr int kAtOnce = kMovedAtOnce<S, COUNT>;
   typedef Chunk<S, kAtOnce> Some;
 #pragma unroll

@@ -1,4 +1,5 @@
-// The fused capsule layer on CUDA tensors: a pass and a combination for every iteration.
+// The fused capsule layer on CUDA tensors. On tensor cores: a pass and a combination for every
+// iteration.
 #include "combine.cuh"
 #include "fused_layer.cuh"
 
@@ -27,21 +28,11 @@ void launch_pass(const PassProblem<S>& problem, Coupling coupling, const Tensor&
   }
 }
 
-// What the kernels read and write, of all iterations.
-struct Forward {
-  const Tensor &u, &weight;
-  const std::optional<Tensor>&bias, &prior;
-  const Tensor &v, &s;
-  float* log_sum_exp;  // over inputs, else null
-  Sizes size;
-  int64_t iterations;
-};
-
 template <class S, int D>
-void run(const Forward& call) {
+void run(const ForwardCall& call) {
   const Sizes& size = call.size;
-  const bool over_inputs = call.log_sum_exp != nullptr;
-  const int slice = slice_of(size, kPassSamples);
+  const bool over_inputs = call.over_inputs;
+  const int slice = slice_of(call.u, size, kPassSamples);
   const int64_t slices = divide_up(size.inputs, slice), vectors = size.batch * size.outputs;
   const Workspace<float> agreement(call.u, vectors * D), partial(call.u, slices * vectors * D);
   const Workspace<float> largest(call.u, over_inputs ? slices * vectors : 0);
@@ -73,7 +64,7 @@ void run(const Forward& call) {
         over_inputs ? total.get() : nullptr,
         numbers<S>(call.bias),
         data<float>(call.s) + t * vectors * D,
-        over_inputs ? call.log_sum_exp + 2 * t * vectors : nullptr,
+        over_inputs ? data<float>(call.log_sum_exp) + 2 * t * vectors : nullptr,
         agreement.get(),
         last ? data<S>(call.v) : nullptr,
         t == 0};
@@ -83,27 +74,35 @@ void run(const Forward& call) {
   }
 }
 
-std::tuple<Tensor, Tensor, Tensor> routed_capsules(
-    const Tensor& u_any, const Tensor& weight_any, const std::optional<Tensor>& bias_any,
-    const std::optional<Tensor>& prior_any, int64_t iterations, bool over_inputs, bool) {
-  const Sizes size = sizes_of(u_any, weight_any);
-  check_fused(u_any, size);
-  check_options(size, u_any, bias_any, prior_any, iterations);
-  const Tensor u = aligned(u_any), weight = aligned(weight_any);
-  const std::optional<Tensor> bias = aligned(bias_any), prior = aligned(prior_any);
+template <class T>
+std::tuple<Tensor, Tensor, Tensor> run(
+    const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
+    const std::optional<Tensor>& prior, const Sizes& size, int64_t iterations, bool over_inputs) {
   const Tensor v = new_tensor(u, {size.batch, size.outputs, size.dim});
-  const Tensor s = new_sums<float>(u, {iterations, size.batch, size.outputs, size.dim});
-  const Tensor log_sum_exp = over_inputs
-                                 ? new_sums<float>(u, {iterations, size.batch, size.outputs, 2})
-                                 : new_sums<float>(u, {0});
+  const Tensor s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
+  const Tensor log_sum_exp =
+      over_inputs ? new_sums<T>(u, {iterations, size.batch, size.outputs, 2}) : new_sums<T>(u, {0});
   if (size.batch == 0) return {v, s, log_sum_exp};
   const DeviceGuard guard(u.get_device_index());
-  const Forward call{
-      u,    weight,    bias, prior, v, s, over_inputs ? data<float>(log_sum_exp) : nullptr,
-      size, iterations};
-  with_fused_layer(
-      u, size.dim, [&](auto zero, auto d) { run<decltype(zero), decltype(d)::value>(call); });
+  const ForwardCall call{u, weight, bias, prior, v, s, log_sum_exp, size, iterations, over_inputs};
+  if (fits_tensor_cores(u, size)) {
+    with_fused_layer(
+        u, size.dim, [&](auto zero, auto d) { run<decltype(zero), decltype(d)::value>(call); });
+  } else {
+    route_any_sizes(call);
+  }
   return {v, s, log_sum_exp};
+}
+
+std::tuple<Tensor, Tensor, Tensor> routed_capsules(
+    const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
+    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool) {
+  const Sizes size = sizes_of(u, weight);
+  check_options(size, u, bias, prior, iterations);
+  return with_compute_type(u, [&](auto zero) {
+    return run<decltype(zero)>(
+        aligned(u), aligned(weight), aligned(bias), aligned(prior), size, iterations, over_inputs);
+  });
 }
 
 }  // namespace

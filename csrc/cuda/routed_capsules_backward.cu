@@ -1,5 +1,5 @@
-// The gradients of the fused capsule layer on CUDA tensors: from the last iteration to the first a
-// pass for dL/dV and a combination, then one pass for everything else.
+// The gradients of the fused capsule layer on CUDA tensors. On tensor cores: from the last
+// iteration to the first a pass for dL/dV and a combination, then one pass for everything else.
 #include "agreement_gradients.cuh"
 #include "fused_layer.cuh"
 #include "replay.cuh"
@@ -39,7 +39,7 @@ void agreement_gradients(const Backward<S>& call) {
   static_assert(kSharedBytes <= kFusedSharedBytes<S, D>);
   if (call.first == call.iterations - 1) return;
   const Sizes& size = call.layer.size;
-  const int slice = slice_of(size, kAgreementSamples);
+  const int slice = slice_of(call.like, size, kAgreementSamples);
   const int64_t slices = divide_up(size.inputs, slice);
   const Workspace<float> partial(call.like, slices * call.stride());
   const Workspace<float> grad_agreement(call.like, call.stride());
@@ -105,6 +105,12 @@ void run(const Backward<S>& call) {
   }
 }
 
+void set_to_zero(const std::optional<Tensor>& tensor) {
+  if (!tensor) return;
+  Tensor target = *tensor;
+  torch::stable::zero_(target);
+}
+
 // Sums over iterations and samples, dL/dbias; grad_s [R][B][J][D].
 Tensor sum_of_iterations(const Tensor& grad_s, int64_t first) {
   Tensor counting = grad_s;
@@ -113,58 +119,89 @@ Tensor sum_of_iterations(const Tensor& grad_s, int64_t first) {
   return torch::stable::sum(counting, dims);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
-    const Tensor& grad_any, const Tensor& u_any, const Tensor& weight_any,
-    const std::optional<Tensor>& bias_any, const std::optional<Tensor>& prior_any,
-    const Tensor& s_any, const Tensor& log_sum_exp_any, int64_t iterations, bool over_inputs,
-    bool detach, bool need_u, bool need_weight) {
-  const Sizes size = sizes_of(u_any, weight_any);
-  check_fused(u_any, size);
-  check_options(size, u_any, bias_any, prior_any, iterations);
-  check_shape("grad", grad_any, {size.batch, size.outputs, size.dim});
-  check_like("grad", grad_any, u_any);
-  check_saved<float>(s_any, log_sum_exp_any, u_any, size, iterations, over_inputs);
-  const Tensor grad = aligned(grad_any), u = aligned(u_any), weight = aligned(weight_any);
-  const Tensor s = aligned(s_any), log_sum_exp = aligned(log_sum_exp_any);
-  const std::optional<Tensor> bias = aligned(bias_any), prior = aligned(prior_any);
-  Tensor grad_u = need_u ? torch::stable::empty_like(u) : new_tensor(u, {0});
-  Tensor grad_weight = need_weight ? torch::stable::empty_like(weight) : new_tensor(u, {0});
-  Tensor grad_prior = prior ? torch::stable::empty_like(*prior) : new_tensor(u, {0});
-  Tensor grad_bias = bias ? torch::stable::empty_like(*bias) : new_tensor(u, {0});
-  if (prior && detach) torch::stable::zero_(grad_prior);
-  if (size.batch == 0) {
-    for (Tensor* gradient : {&grad_weight, &grad_prior, &grad_bias}) {
-      torch::stable::zero_(*gradient);
-    }
-    return {grad_u, grad_weight, grad_bias, grad_prior};
-  }
-  const DeviceGuard guard(u.get_device_index());
-  const Tensor grad_s = new_sums<float>(u, {iterations, size.batch, size.outputs, size.dim});
-  const Workspace<float> agreement(u, grad_s.numel());
-  const Workspace<float> center(u, over_inputs ? iterations * size.batch * size.outputs : 0);
-  const int64_t first = detach ? iterations - 1 : 0;
-  with_fused_layer(u, size.dim, [&](auto zero, auto d) {
+void run_fused(const BackwardCall& call) {
+  const Sizes& size = call.size;
+  const Workspace<float> agreement(call.u, call.grad_s.numel());
+  const Workspace<float> center(
+      call.u, call.over_inputs ? call.iterations * size.batch * size.outputs : 0);
+  with_fused_layer(call.u, size.dim, [&](auto zero, auto d) {
     typedef decltype(zero) S;
     constexpr int kDim = decltype(d)::value;
-    const Backward<S> call{
-        u,
-        {size, numbers<S>(u), numbers<S>(weight), numbers<S>(prior), detach},
-        first,
-        iterations,
-        numbers<S>(bias),
-        numbers<S>(grad),
-        numbers<float>(s),
-        numbers<float>(log_sum_exp),
+    const Backward<S> pointers{
+        call.u,
+        {size, numbers<S>(call.u), numbers<S>(call.weight), numbers<S>(call.prior), call.detached},
+        call.first(),
+        call.iterations,
+        numbers<S>(call.bias),
+        numbers<S>(call.grad),
+        numbers<float>(call.s),
+        numbers<float>(call.log_sum_exp),
         agreement.get(),
-        data<float>(grad_s),
-        over_inputs ? center.get() : nullptr,
-        need_u ? data<S>(grad_u) : nullptr,
-        need_weight ? data<S>(grad_weight) : nullptr,
-        prior && !detach ? data<S>(grad_prior) : nullptr};
-    over_inputs ? run<S, kDim, true>(call) : run<S, kDim, false>(call);
+        data<float>(call.grad_s),
+        call.over_inputs ? center.get() : nullptr,
+        data<S>(call.grad_u),
+        data<S>(call.grad_weight),
+        data<S>(call.grad_prior)};
+    call.over_inputs ? run<S, kDim, true>(pointers) : run<S, kDim, false>(pointers);
   });
-  if (bias) torch::stable::copy_(grad_bias, sum_of_iterations(grad_s, first));
-  return {grad_u, grad_weight, grad_bias, grad_prior};
+}
+
+// What an operator returns for a gradient: no numbers where there is none.
+Tensor or_nothing(const std::optional<Tensor>& gradient, const Tensor& like) {
+  return gradient ? *gradient : new_tensor(like, {0});
+}
+
+template <class T>
+std::tuple<Tensor, Tensor, Tensor, Tensor> run(
+    const Tensor& grad, const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
+    const std::optional<Tensor>& prior, const Tensor& s, const Tensor& log_sum_exp,
+    const Sizes& size, int64_t iterations, bool over_inputs, bool detached, bool need_u,
+    bool need_weight) {
+  check_saved<T>(s, log_sum_exp, u, size, iterations, over_inputs);
+  const auto like = [](const Tensor& tensor, bool needed) {
+    return needed ? std::optional<Tensor>(torch::stable::empty_like(tensor)) : std::nullopt;
+  };
+  const std::optional<Tensor> grad_u = like(u, need_u), grad_weight = like(weight, need_weight);
+  const std::optional<Tensor> grad_bias = bias ? like(*bias, true) : std::nullopt;
+  const std::optional<Tensor> grad_prior = prior ? like(*prior, true) : std::nullopt;
+  const auto results = [&] {
+    return std::tuple(
+        or_nothing(grad_u, u), or_nothing(grad_weight, u), or_nothing(grad_bias, u),
+        or_nothing(grad_prior, u));
+  };
+  if (size.batch == 0) {
+    for (const auto* gradient : {&grad_weight, &grad_bias, &grad_prior}) set_to_zero(*gradient);
+    return results();
+  }
+  if (detached) set_to_zero(grad_prior);
+  const DeviceGuard guard(u.get_device_index());
+  const Tensor grad_s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
+  const std::optional<Tensor> no_tensor;
+  const BackwardCall call{
+      grad,     u,           weight, bias,        prior,
+      s,        log_sum_exp, size,   iterations,  over_inputs,
+      detached, grad_s,      grad_u, grad_weight, detached ? no_tensor : grad_prior};
+  fits_tensor_cores(u, size) ? run_fused(call) : route_any_sizes_backward(call);
+  if (bias) {
+    Tensor target = *grad_bias;
+    torch::stable::copy_(target, sum_of_iterations(grad_s, call.first()));
+  }
+  return results();
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
+    const Tensor& grad, const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
+    const std::optional<Tensor>& prior, const Tensor& s, const Tensor& log_sum_exp,
+    int64_t iterations, bool over_inputs, bool detached, bool need_u, bool need_weight) {
+  const Sizes size = sizes_of(u, weight);
+  check_options(size, u, bias, prior, iterations);
+  check_shape("grad", grad, {size.batch, size.outputs, size.dim});
+  check_like("grad", grad, u);
+  return with_compute_type(u, [&](auto zero) {
+    return run<decltype(zero)>(
+        aligned(grad), aligned(u), aligned(weight), aligned(bias), aligned(prior), aligned(s),
+        aligned(log_sum_exp), size, iterations, over_inputs, detached, need_u, need_weight);
+  });
 }
 
 }  // namespace

@@ -56,25 +56,30 @@ void with_row(const RowLaunch& plan, const F& f) {
   f(Constant<1>(), Constant<false>());
 }
 
+// Calls f with a number of the type that is stored so.
+template <class F>
+void with_storage(Storage storage, const F& f) {
+  switch (storage) {
+    case Storage::kFloat32:
+      return f(float());
+    case Storage::kFloat64:
+      return f(double());
+    case Storage::kFloat16:
+      return f(Half());
+    case Storage::kBFloat16:
+      return f(BFloat16());
+  }
+}
+
 // Calls f(zero, plan, chunk, held) for rows of numbers stored so: a number of their type, how the
 // rows are shared out, and the constants of with_row.
 template <class F>
 void with_rows(Storage storage, int64_t rows, int64_t dim, bool aligned, const F& f) {
-  const auto run = [&](auto zero) {
+  with_storage(storage, [&](auto zero) {
     using S = decltype(zero);
     const RowLaunch plan = plan_rows(rows, dim, kWidestChunk<S>, aligned);
     with_row<S>(plan, [&](auto chunk, auto held) { f(zero, plan, chunk, held); });
-  };
-  switch (storage) {
-    case Storage::kFloat32:
-      return run(float());
-    case Storage::kFloat64:
-      return run(double());
-    case Storage::kFloat16:
-      return run(Half());
-    case Storage::kBFloat16:
-      return run(BFloat16());
-  }
+  });
 }
 
 // This thread's share of a row of `chunks` chunks: every `lanes`-th. Rows that do not exist are

@@ -11,14 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.cpp_extension import include_paths, library_paths
 
-__all__ = ["COMPILER", "ORDERS", "STORAGE", "HostLibrary", "KernelError"]
+__all__ = ["COMPILER", "ORDERS", "STORAGE", "HostLibrary", "KernelError", "compile_operators"]
 
 FOLDER = Path(__file__).parent
+OPERATORS = "operators.cpp"
+"""Needs PyTorch's headers, and is a library of its own."""
 COMPILER = shlex.split(os.environ.get("CXX") or "g++")
 FLAGS = (
-    "-std=c++17 -O1 -U_FORTIFY_SOURCE -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas "
-    "-fsanitize=alignment -fsanitize-undefined-trap-on-error"
+    "-std=c++17 -O1 -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden -shared -Wall -Wextra -Werror "
+    "-Wno-unknown-pragmas -fsanitize=alignment -fsanitize-undefined-trap-on-error"
 )
 """A misaligned access ends the process, as it would a GPU's kernel."""
 STORAGE = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
@@ -36,9 +39,9 @@ class HostLibrary:
 
     def __init__(self, folder: Path) -> None:
         library = folder / "cuda_host.so"
-        sources = [str(path) for path in sorted(FOLDER.glob("*.cpp"))]
-        command = [*COMPILER, *FLAGS.split(), "-include", str(FOLDER / "gpu.h")]
-        subprocess.run([*command, *sources, "-o", str(library)], check=True)
+        if not library.exists():
+            sources = sorted(path for path in FOLDER.glob("*.cpp") if path.name != OPERATORS)
+            _compile(sources, library)
         self.functions = ctypes.CDLL(str(library))
 
     def __call__(self, name: str, *args: Any) -> None:
@@ -52,6 +55,25 @@ class HostLibrary:
         message = function(*map(_c_value, args))
         if message is not None:
             raise KernelError(message.decode())
+
+
+def compile_operators(folder: Path) -> Path:
+    """The CUDA operators of the fused layer as a library for ``torch.ops.load_library``."""
+    library = folder / "cuda_host_operators.so"
+    if not library.exists():
+        _compile(
+            [FOLDER / OPERATORS, FOLDER / "gpu.cpp"],
+            library,
+            "-DTORCH_TARGET_VERSION=0x020a000000000000",
+            *(part for path in include_paths() for part in ("-isystem", path)),
+            *(f"-L{library_paths()[0]}", "-Wl,--no-as-needed", "-ltorch", "-ltorch_cpu"),
+        )
+    return library
+
+
+def _compile(sources: list[Path], library: Path, *options: str) -> None:
+    command = [*COMPILER, *FLAGS.split(), "-include", str(FOLDER / "gpu.h")]
+    subprocess.run([*command, *map(str, sources), *options, "-o", str(library)], check=True)
 
 
 def _c_value(value: Any) -> Any:
