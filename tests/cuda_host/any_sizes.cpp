@@ -13,11 +13,7 @@ struct HostLaunch {
   void operator()(
       const char*, void (*kernel)(Problem), int64_t blocks, int threads, int64_t bytes,
       const Problem& problem) const {
-    gpu::Launch launch = order;
-    launch.blocks.x = static_cast<unsigned>(blocks);
-    launch.threads.x = static_cast<unsigned>(threads);
-    launch.shared_bytes = static_cast<size_t>(bytes);
-    gpu::run(launch, [&] { kernel(problem); });
+    ::launch(order, blocks, 1, threads, bytes, [&] { kernel(problem); });
   }
 };
 

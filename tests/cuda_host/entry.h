@@ -15,6 +15,18 @@ inline void set_order(gpu::Launch& launch, int order) {
   launch.seed = order;
 }
 
+// Runs a kernel in so many blocks and threads, these in the order of another launch.
+template <class F>
+void launch(
+    const gpu::Launch& order, int64_t x, int64_t y, int threads, int64_t bytes, const F& kernel) {
+  gpu::Launch launch = order;
+  launch.blocks.x = static_cast<unsigned>(x);
+  launch.blocks.y = static_cast<unsigned>(y);
+  launch.threads.x = static_cast<unsigned>(threads);
+  launch.shared_bytes = static_cast<size_t>(bytes);
+  gpu::run(launch, kernel);
+}
+
 // Calls f with a number of the type that the fused layer's numbers are stored as.
 template <class F>
 void with_storage(int64_t storage, const F& f) {

@@ -26,12 +26,7 @@ template <class Problem>
 void launch(
     const char*, void (*kernel)(Problem), int64_t x, int64_t y, int threads, int64_t bytes,
     const Problem& problem, const Tensor&) {
-  gpu::Launch launch;
-  launch.blocks.x = static_cast<unsigned>(x);
-  launch.blocks.y = static_cast<unsigned>(y);
-  launch.threads.x = static_cast<unsigned>(threads);
-  launch.shared_bytes = static_cast<size_t>(bytes);
-  gpu::run(launch, [&] { kernel(problem); });
+  ::launch(gpu::Launch(), x, y, threads, bytes, [&] { kernel(problem); });
 }
 
 }  // namespace fastcaps::cuda

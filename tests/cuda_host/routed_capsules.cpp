@@ -17,13 +17,10 @@ void with_dim(int64_t dim, const F& f) {
 }
 
 template <class S, int D, bool EXACT>
-void run_pass(gpu::Launch launch, const cuda::PassProblem<S>& problem, Coupling coupling) {
+void run_pass(const gpu::Launch& order, const cuda::PassProblem<S>& problem, Coupling coupling) {
   const fastcaps::Sizes& size = problem.size;
-  launch.blocks.x = static_cast<unsigned>(fastcaps::divide_up(size.batch, cuda::kPassSamples));
-  launch.blocks.y = static_cast<unsigned>(fastcaps::divide_up(size.inputs, problem.slice));
-  launch.threads.x = cuda::kPassThreads<D>;
-  launch.shared_bytes = cuda::PassShared<S, 8, D>::bytes(kStages, coupling);
-  gpu::run(launch, [&] {
+  const int64_t bytes = cuda::PassShared<S, 8, D>::bytes(kStages, coupling);
+  const auto kernel = [&] {
     if (coupling == Coupling::kUniform) {
       cuda::weighted_sums_kernel<S, 8, D, Coupling::kUniform, EXACT, kStages>(problem);
     } else if (coupling == Coupling::kOverOutputs) {
@@ -31,7 +28,10 @@ void run_pass(gpu::Launch launch, const cuda::PassProblem<S>& problem, Coupling 
     } else {
       cuda::weighted_sums_kernel<S, 8, D, Coupling::kOverInputs, EXACT, kStages>(problem);
     }
-  });
+  };
+  launch(
+      order, fastcaps::divide_up(size.batch, cuda::kPassSamples),
+      fastcaps::divide_up(size.inputs, problem.slice), cuda::kPassThreads<D>, bytes, kernel);
 }
 
 struct Call {
@@ -45,7 +45,7 @@ struct Call {
 };
 
 template <class S, int D, bool EXACT>
-void route(const gpu::Launch& launch, const Call& call) {
+void route(const gpu::Launch& order, const Call& call) {
   const fastcaps::Sizes& size = call.size;
   const S *bias = static_cast<const S*>(call.bias), *prior = static_cast<const S*>(call.prior);
   const int64_t vectors = size.batch * size.outputs;
@@ -66,7 +66,7 @@ void route(const gpu::Launch& launch, const Call& call) {
     const Coupling coupling = uniform            ? Coupling::kUniform
                               : call.over_inputs ? Coupling::kOverInputs
                                                  : Coupling::kOverOutputs;
-    run_pass<S, D, EXACT>(launch, pass, coupling);
+    run_pass<S, D, EXACT>(order, pass, coupling);
     const cuda::CombineProblem<S> combine{
         size,
         fastcaps::divide_up(size.inputs, call.slice),
@@ -80,11 +80,9 @@ void route(const gpu::Launch& launch, const Call& call) {
         call.agreement,
         last ? static_cast<S*>(call.v) : nullptr,
         t == 0};
-    gpu::Launch small = launch;
-    small.blocks.x = static_cast<unsigned>(cuda::vector_blocks(size));
-    small.threads.x = cuda::kVectorThreads;
-    small.shared_bytes = cuda::kCombineSharedBytes;
-    gpu::run(small, [&] { cuda::combine_kernel<S, D>(combine); });
+    launch(
+        order, cuda::vector_blocks(size), 1, cuda::kVectorThreads, cuda::kCombineSharedBytes,
+        [&] { cuda::combine_kernel<S, D>(combine); });
   }
 }
 

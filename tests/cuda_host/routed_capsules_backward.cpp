@@ -7,17 +7,6 @@ namespace cuda = fastcaps::cuda;
 
 namespace {
 
-// The sizes of a launch, and what it launches.
-template <class F>
-void launch(const gpu::Launch& order, int64_t x, int64_t y, int threads, int64_t bytes, F kernel) {
-  gpu::Launch launch = order;
-  launch.blocks.x = static_cast<unsigned>(x);
-  launch.blocks.y = static_cast<unsigned>(y);
-  launch.threads.x = static_cast<unsigned>(threads);
-  launch.shared_bytes = bytes;
-  gpu::run(launch, kernel);
-}
-
 struct Call {
   gpu::Launch order;
   fastcaps::Sizes size;

@@ -3,7 +3,7 @@ what is known of the frames, as where the light comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +88,10 @@ def conditions(
             "expected that one, unchanged"
         )
     decided = [run_decisions(run, evaluation["folds"]) for run in runs]
+    names = zip(data.index["subject"], data.index["sequence"], data.index["frame"], strict=True)
+    places = {(str(who), str(what), int(n)): row for row, (who, what, n) in enumerate(names)}
     rows = [
-        _rows(decisions.predictions, data, run)
+        _rows(decisions.predictions, places, run, data.folder)
         for decisions, run in zip(decided, runs, strict=True)
     ]
     everything = true_attributes(data, np.arange(len(data.index)))
@@ -110,16 +112,16 @@ def _by_size(attribute: Attribute) -> Attribute:
     return Attribute(attribute.name, EITHER_SIDE[attribute.name], np.abs(attribute.values))
 
 
-def _rows(predictions: Predictions, data: Prepared, run: Path) -> NDArray[np.int64]:
-    """Where the predicted frames are in the data set."""
-    names = zip(data.index["subject"], data.index["sequence"], data.index["frame"], strict=True)
-    places = {(str(who), str(what), int(n)): row for row, (who, what, n) in enumerate(names)}
+def _rows(
+    predictions: Predictions, places: Mapping[tuple[str, str, int], int], run: Path, folder: Path
+) -> NDArray[np.int64]:
+    """Where the predicted frames are in the data set of a folder, of which all places are known."""
     wanted = zip(predictions.subjects, predictions.sequences, predictions.frames, strict=True)
     try:
         return np.array([places[str(who), str(what), int(n)] for who, what, n in wanted])
     except KeyError as error:
         raise InputError(
-            f"conditions: {run} has tested the frame {error}, which {data.folder} does not have"
+            f"conditions: {run} has tested the frame {error}, which {folder} does not have"
         ) from error
 
 
@@ -132,14 +134,15 @@ def _thirds(
 ) -> list[Third]:
     tested = values[rows[0]]
     bounds = np.quantile(tested, np.arange(1, THIRDS) / THIRDS)
+    third_of = [np.digitize(values[places], bounds) for places in rows]
     thirds = []
     for number in range(THIRDS):
-        inside = tested[np.digitize(tested, bounds) == number]
+        inside = tested[third_of[0] == number]
         if not len(inside):  # of values that are all alike
             continue
         parts = [
-            decisions.of_frames(np.digitize(values[places], bounds) == number)
-            for decisions, places in zip(decided, rows, strict=True)
+            decisions.of_frames(third == number)
+            for decisions, third in zip(decided, third_of, strict=True)
         ]
         tallies = [tally(part) for part in parts]
         thirds.append(
