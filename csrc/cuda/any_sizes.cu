@@ -10,7 +10,7 @@ void route(const ForwardCall& call) {
   typedef Compute<S> T;
   const Sizes& size = call.size;
   const any_sizes::Plan plan =
-      any_sizes::plan_of(size, sizeof(T), sizeof(S), processors_of(call.u));
+      any_sizes::plan_of(size, sizeof(T), sizeof(S), processors_of(call.u), workspace_of(call.u));
   const int64_t vectors = plan.part * size.columns();
   const Workspace<T> agreement(call.u, vectors), partial(call.u, plan.slices * vectors);
   const Workspace<T> coefficients(call.u, size.inputs * size.outputs * plan.part);

@@ -31,7 +31,8 @@ void route_backward(const BackwardCall& call) {
   const any_sizes::CountedIterations counted =
       any_sizes::count_iterations(call.iterations, call.detached, call.prior.has_value());
   const any_sizes::Plan plan = any_sizes::plan_of(
-      size, any_sizes::backward_bytes<S>(counted), sizeof(S), processors_of(call.u));
+      size, any_sizes::backward_bytes<S>(counted), sizeof(S), processors_of(call.u),
+      workspace_of(call.u));
   const int64_t vectors = plan.part * size.columns();
   const int64_t pairs = counted.kept() * size.inputs * size.outputs * plan.part;
   const Workspace<T> agreement(call.u, call.iterations * size.batch * size.columns());

@@ -41,11 +41,12 @@ const S* stored(const void* numbers) {
 
 // Samples at a time, input capsules of a slice, and slices; `plan` [3] is written.
 EXPORT const char* any_sizes_plan(
-    int64_t* plan, const int64_t* sizes, int64_t bytes, int64_t stored, int64_t processors) {
+    int64_t* plan, const int64_t* sizes, int64_t bytes, int64_t stored, int64_t processors,
+    int64_t workspace) {
   return error_of([&] {
     const fastcaps::Sizes size{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]};
     const any_sizes::Plan made =
-        any_sizes::plan_of(size, bytes, stored, static_cast<int>(processors));
+        any_sizes::plan_of(size, bytes, stored, static_cast<int>(processors), workspace);
     plan[0] = made.part, plan[1] = made.slice, plan[2] = made.slices;
   });
 }

@@ -13,6 +13,7 @@
 namespace fastcaps::cuda {
 
 static int processors = 1, shared_memory = 0;
+static int64_t workspace = 0;
 
 class DeviceGuard {
  public:
@@ -21,6 +22,7 @@ class DeviceGuard {
 
 inline int processors_of(const Tensor&) { return processors; }
 inline int shared_memory_of(const Tensor&) { return shared_memory; }
+inline int64_t workspace_of(const Tensor&) { return workspace; }
 
 template <class Problem>
 void launch(
@@ -36,8 +38,10 @@ void launch(
 #include "../../csrc/cuda/routed_capsules.cu"
 #include "../../csrc/cuda/routed_capsules_backward.cu"
 
-// Of the GPU that there would be: its multiprocessors, and bytes of shared memory for a block.
-EXPORT void set_gpu(int64_t processors, int64_t shared_memory) {
+// Of the GPU that there would be: its multiprocessors, bytes of shared memory for a block, and
+// bytes of memory that a call takes without asking how large its tensors are.
+EXPORT void set_gpu(int64_t processors, int64_t shared_memory, int64_t workspace) {
   fastcaps::cuda::processors = static_cast<int>(processors);
   fastcaps::cuda::shared_memory = static_cast<int>(shared_memory);
+  fastcaps::cuda::workspace = workspace;
 }

@@ -31,14 +31,17 @@ OVER = pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "in
 ALL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_SHARED_MEMORY = 232448
 """Bytes that a block of an H100 may take."""
+WORKSPACE = 64 << 20
 
 
 @pytest.fixture(autouse=True)
 def gpu(operators: Path) -> Any:
-    """Sets the GPU that the operators believe to be on: its multiprocessors and shared memory."""
+    """Sets the GPU that the operators believe to be on: its multiprocessors, bytes of shared memory,
+    and bytes for what is kept of pairs of capsules.
+    """
     set_gpu = ctypes.CDLL(str(operators)).set_gpu
-    set_gpu.argtypes = [ctypes.c_int64, ctypes.c_int64]
-    set_gpu(4, MOST_SHARED_MEMORY)
+    set_gpu.argtypes = [ctypes.c_int64] * 3
+    set_gpu(4, MOST_SHARED_MEMORY, WORKSPACE)
     return set_gpu
 
 
@@ -114,20 +117,47 @@ def test_agree_with_the_reference(
 
 
 @OVER
+@pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
 @pytest.mark.parametrize(("iterations", "detached"), [(1, False), (1, True), (3, True)])
 @SHAPES
-def test_options(shape: Shape, iterations: int, detached: bool, over_inputs: bool) -> None:
-    Call(shape, iterations=iterations, detached=detached, over_inputs=over_inputs).assert_agrees()
+def test_options(
+    shape: Shape, iterations: int, detached: bool, parameters: bool, over_inputs: bool
+) -> None:
+    Call(
+        shape,
+        iterations=iterations,
+        detached=detached,
+        parameters=parameters,
+        over_inputs=over_inputs,
+    ).assert_agrees()
+
+
+@OVER
+@pytest.mark.parametrize("detached", [False, True], ids=["whole", "detached"])
+@pytest.mark.parametrize("dtype", ALL_DTYPES, ids=str)
+def test_a_part_of_the_batch_at_a_time(
+    gpu: Any, dtype: torch.dtype, detached: bool, over_inputs: bool
+) -> None:
+    gpu(4, MOST_SHARED_MEMORY, 0)
+    Call(ANY, dtype, detached=detached, over_inputs=over_inputs).assert_agrees()
+
+
+def test_parts_of_the_batch_are_added_up_in_another_order(gpu: Any) -> None:
+    call, name = Call(ANY), gradient_of("weight")
+    gpu(4, MOST_SHARED_MEMORY, 0)
+    in_parts = call.everything()[name]
+    gpu(4, MOST_SHARED_MEMORY, WORKSPACE)
+    assert not call.everything()[name].equal(in_parts)
 
 
 @OVER
 def test_tensor_cores_are_left_out_where_memory_is_too_small(gpu: Any, over_inputs: bool) -> None:
     call = Call(ON_TENSOR_CORES, over_inputs=over_inputs)
     on_tensor_cores = call.forward()[0]
-    gpu(4, 128 * 1024)
+    gpu(4, 128 * 1024, WORKSPACE)
     call.assert_agrees()
     assert not call.forward()[0].equal(on_tensor_cores)
-    gpu(4, 129 * 1024)
+    gpu(4, 129 * 1024, WORKSPACE)
     assert call.forward()[0].equal(on_tensor_cores)
 
 

@@ -59,7 +59,7 @@ class Agreements {
     const Layer<S>& layer = p_.layer;
     typename Product::Sums sums = {};
     product_.template add<true, true>(
-        p_.vectors ? static_cast<int>(layer.size.dim) : 0,
+        0, p_.vectors ? static_cast<int>(layer.size.dim) : 0,
         [&](int d) { return layer.weights(place_.output, d).from(first_row); },
         [&](int d) { return layer.vectors(p_.vectors, place_.output, d).from(first_sample_); },
         sums);
@@ -77,17 +77,18 @@ class Agreements {
     const Layer<S>& layer = p_.layer;
     const Sizes& size = layer.size;
     const int capsules = static_cast<int>(capsules_of_tile(size.in_dim));
+#pragma unroll 1  // more would take a third more registers
     for (int n = threadIdx.x; n < capsules * COLUMNS; n += kThreads) {
       const int capsule = n / COLUMNS, column = n % COLUMNS;
       const int64_t i = first_input_ + capsule, sample = first_sample_ + column;
       if (i >= size.inputs || sample >= size.batch) continue;
       const int64_t pair = i * size.outputs + place_.output;
       T& agreement = p_.agreements[pair * size.batch + sample];
-      T sum = first_k ? agreement : p_.prior ? widen(p_.prior[pair]) : T(0);
       const S* u = layer.u + sample * layer.rows() + i * size.in_dim + first_k;
       const T* rows = products() + capsule * rows_of_capsule * kProductRow + column;
+      T sum = 0;
       for (int k = 0; k < rows_of_capsule; k++) sum += rows[k * kProductRow] * widen(u[k]);
-      agreement = sum;
+      agreement = sum + (first_k ? agreement : p_.prior ? widen(p_.prior[pair]) : T(0));
     }
   }
 

@@ -40,7 +40,7 @@ class CoupledSums {
     const int64_t first_input = place_.outer * p_.slice, left = size.inputs - first_input;
     const int64_t first_row = first_input * size.in_dim;
     typename Product::Sums sums = {};
-    product_.template add<true, false>(
+    product_.template add_long<true, false>(
         static_cast<int>((left < p_.slice ? left : p_.slice) * size.in_dim),
         [&](int n) { return inputs(first_row + n, first_sample); },
         [&](int column) { return layer.weights(place_.output, first_d + column).from(first_row); },

@@ -17,6 +17,8 @@ struct CouplingsProblem {
 constexpr int kCouplingThreads = 256;
 constexpr int kCouplingLanes = 32;
 constexpr int kCouplingParts = kCouplingThreads / kCouplingLanes;
+// One sum goes over so many input capsules: float32 loses accuracy with them.
+constexpr int kLongestCouplingSum = 64;
 template <class T>
 constexpr int64_t kCouplingSharedBytes = int64_t{kCouplingThreads} * sizeof(T);
 
@@ -88,6 +90,22 @@ class InputCouplings {
     }
   }
 
+  // The sum of f(place) over this thread's numbers.
+  template <class F>
+  __device__ __forceinline__ T sum_of_each(const F& f) const {
+    const int64_t step = kCouplingParts * columns_;
+    T sum = 0;
+    for (int64_t first = part_ * columns_ + column_; first < end_;
+         first += kLongestCouplingSum * step) {
+      T some = 0;
+      int64_t at = first;
+#pragma unroll 4
+      for (int n = 0; n < kLongestCouplingSum && at < end_; n++, at += step) some += f(at);
+      sum += some;
+    }
+    return sum;
+  }
+
   // The warps' numbers of this lane's column, put together in order.
   template <class F>
   __device__ __forceinline__ T of_all(T value, const F& together) const {
@@ -102,8 +120,10 @@ class InputCouplings {
     return result;
   }
 
-  __device__ __forceinline__ T sum_of_all(T value) const {
-    return of_all(value, [](T a, T b) { return a + b; });
+  // The same over all of this lane's column.
+  template <class F>
+  __device__ __forceinline__ T sum_of_all(const F& f) const {
+    return of_all(sum_of_each(f), [](T a, T b) { return a + b; });
   }
 
   __device__ __forceinline__ void find_coefficients() const {
@@ -111,9 +131,8 @@ class InputCouplings {
     T some = -INFINITY;
     each([&](int64_t at) { some = larger(c[at], some); });
     const T largest = of_all(some, [](T a, T b) { return larger(a, b); });
-    T sum = 0;
-    each([&](int64_t at) { sum += c[at] = exp(c[at] - largest); });
-    const T total = sum_of_all(sum), scale = 1 / total;
+    const auto weigh = [&](int64_t at) { return c[at] = exp(c[at] - largest); };
+    const T total = sum_of_all(weigh), scale = 1 / total;
     each([&](int64_t at) { c[at] *= scale; });
     if (p_.log_sum_exp && part_ == 0 && end_ > 0) {
       const int64_t j = column_ / p_.size.batch, sample = column_ % p_.size.batch;
@@ -126,9 +145,7 @@ class InputCouplings {
   __device__ __forceinline__ void find_gradients() const {
     const T* c = p_.coefficients;
     T* slopes = p_.slopes;
-    T sum = 0;
-    each([&](int64_t at) { sum += c[at] * slopes[at]; });
-    const T mean = sum_of_all(sum);
+    const T mean = sum_of_all([&](int64_t at) { return c[at] * slopes[at]; });
     each([&](int64_t at) { slopes[at] = logit_gradient(c[at], slopes[at], mean); });
   }
 

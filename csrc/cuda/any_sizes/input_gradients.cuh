@@ -41,7 +41,7 @@ class InputGradients {
       for (int64_t j = 0; j < layer.size.outputs; j++) {
         Sums sums = {};
         product_.template add<true, true>(
-            static_cast<int>(layer.size.dim),
+            0, static_cast<int>(layer.size.dim),
             [&](int d) { return layer.weights(j, d).from(first_row_); },
             [&](int d) { return layer.vectors(share.vectors, j, d).from(first_sample_); }, sums);
         add(share, j, sums, total);

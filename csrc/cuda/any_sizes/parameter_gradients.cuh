@@ -58,7 +58,7 @@ class WeightGradients {
     const Layer<S>& layer = p_.layer;
     typename Product::Sums sums = {};
     p_.iterations.each(layer.size, [&](const Share<T>& share) {
-      product_.template add<false, false>(
+      product_.template add_long<false, false>(
           layer.samples(),
           [&](int row) {
             return WeighedInputs<S>{

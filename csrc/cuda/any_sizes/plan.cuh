@@ -8,12 +8,8 @@
 
 namespace fastcaps::cuda::any_sizes {
 
-// What is kept of pairs takes at most so much, or a twentieth of what prediction vectors would; but
-// at least that of one sample is kept.
-constexpr int64_t kBytesOfPairs = int64_t{64} << 20;
+// What is kept of pairs may take this part of what prediction vectors would.
 constexpr int64_t kPartOfPredictions = 20;
-// Rows that one sum in float32 goes over, at most: it loses accuracy with them.
-constexpr int64_t kLongestSum = 8192;
 
 struct Plan {
   int64_t part;    // samples
@@ -31,18 +27,19 @@ inline int64_t part_of_batch(int64_t batch, int64_t most) {
 }
 
 // `bytes`: what is kept of a pair of capsules and a sample; `stored`: what a number of a prediction
-// vector would take.
-inline Plan plan_of(const Sizes& size, int64_t bytes, int64_t stored, int processors) {
+// vector would take; `workspace`: what all that is kept of pairs may take of any layer. What is
+// kept of one sample takes what it needs.
+inline Plan plan_of(
+    const Sizes& size, int64_t bytes, int64_t stored, int processors, int64_t workspace) {
   const int64_t of_sample = size.inputs * size.outputs;
   const int64_t predictions = size.batch * of_sample * size.dim * stored;
-  const int64_t granted = std::max(kBytesOfPairs, predictions / kPartOfPredictions);
+  const int64_t granted = std::max(workspace, predictions / kPartOfPredictions);
   const int64_t kept = std::max<int64_t>(1, bytes);
   const int64_t part = part_of_batch(size.batch, granted / (of_sample * kept));
   const int64_t blocks =
       divide_up(part, kTileRows) * size.outputs * divide_up(size.dim, tile_columns(size.dim));
   const int64_t wanted = std::max<int64_t>(1, 2 * processors / blocks);
-  const int64_t longest = std::max<int64_t>(1, kLongestSum / size.in_dim);
-  const int64_t slice = std::min(longest, divide_up(size.inputs, std::min(wanted, size.inputs)));
+  const int64_t slice = divide_up(size.inputs, std::min(wanted, size.inputs));
   return {part, slice, divide_up(size.inputs, slice)};
 }
 

@@ -22,6 +22,8 @@ void with_tile_columns(int64_t count, const F& f) {
 template <class T, int COLUMNS>
 class TileProduct {
   static constexpr int kDepth = 16;  // of what is in shared memory at a time
+  // So many products are added up, then their sums: float32 loses accuracy with longer ones.
+  static constexpr int kLongestSum = 256;
   // Numbers that lanes store at a time lie along the depth, so that rows must not end in one bank.
   static constexpr int kLeftRow = kTileRows + kNear;
   static constexpr int kRightRow = COLUMNS + kNear;
@@ -39,35 +41,50 @@ class TileProduct {
       : row(static_cast<int>(threadIdx.x) / (COLUMNS / kNear) * kNear),
         column(static_cast<int>(threadIdx.x) % (COLUMNS / kNear) * kNear) {}
 
-  // sums += left right, over all n < depth, where neighbours in memory are of neighbouring n
+  // sums += left right, over first <= n < end, where neighbours in memory are of neighbouring n
   // (*_ALONG_DEPTH) or of neighbouring rows or columns. A thread loads numbers of one n, or of one
   // row or column: left(n)(row) and right(n)(column), or left(row)(n) and right(column)(n). All
   // threads must call it; others may use shared memory again after a barrier.
   template <bool LEFT_ALONG_DEPTH, bool RIGHT_ALONG_DEPTH, class L, class R>
-  __device__ __forceinline__ void add(int depth, const L& left, const R& right, Sums& sums) {
-    for (int first = 0; first < depth; first += kDepth) {
+  __device__ __forceinline__ void add(
+      int first, int end, const L& left, const R& right, Sums& sums) {
+    for (; first < end; first += kDepth) {
       __syncthreads();  // what was in shared memory is not needed any more
-      fill<kTileRows, LEFT_ALONG_DEPTH>(numbers(), first, depth, left);
-      fill<COLUMNS, RIGHT_ALONG_DEPTH>(numbers() + kDepth * kLeftRow, first, depth, right);
+      fill<kTileRows, LEFT_ALONG_DEPTH>(numbers(), first, end, left);
+      fill<COLUMNS, RIGHT_ALONG_DEPTH>(numbers() + kDepth * kLeftRow, first, end, right);
       __syncthreads();
       multiply(sums);
+    }
+  }
+
+  // The same over all n < depth, of which there may be many.
+  template <bool LEFT_ALONG_DEPTH, bool RIGHT_ALONG_DEPTH, class L, class R>
+  __device__ __forceinline__ void add_long(int depth, const L& left, const R& right, Sums& sums) {
+    for (int first = 0; first < depth; first += kLongestSum) {
+      const int end = depth - first < kLongestSum ? depth : first + kLongestSum;
+      Sums some = {};
+      add<LEFT_ALONG_DEPTH, RIGHT_ALONG_DEPTH>(first, end, left, right, some);
+#pragma unroll
+      for (int m = 0; m < kNear; m++) {
+#pragma unroll
+        for (int n = 0; n < kNear; n++) sums[m][n] += some[m][n];
+      }
     }
   }
 
   __device__ __forceinline__ static T* numbers() { return reinterpret_cast<T*>(shared_numbers()); }
 
  private:
-  // COUNT rows or columns, each `COUNT + kNear` from the next n; 0 from the depth on.
+  // COUNT rows or columns, each `COUNT + kNear` from the next n; 0 from the end on.
   template <int COUNT, bool ALONG_DEPTH, class F>
-  __device__ __forceinline__ static void fill(
-      T* target, int first, int depth, const F& numbers_of) {
+  __device__ __forceinline__ static void fill(T* target, int first, int end, const F& numbers_of) {
     constexpr int kStride = COUNT + kNear, kNeighbours = ALONG_DEPTH ? kDepth : COUNT;
     constexpr int kStep = kThreads / kNeighbours, kEach = COUNT * kDepth / kThreads;
     static_assert(kThreads % kNeighbours == 0, "a thread stays with its n, row or column");
     const int fixed = static_cast<int>(threadIdx.x) % kNeighbours;
     const int start = static_cast<int>(threadIdx.x) / kNeighbours;
     if constexpr (ALONG_DEPTH) {
-      const bool exists = first + fixed < depth;
+      const bool exists = first + fixed < end;
       const auto numbers = numbers_of(first + fixed);
 #pragma unroll 4
       for (int m = 0; m < kEach; m++) {
@@ -79,7 +96,7 @@ class TileProduct {
 #pragma unroll 4
       for (int m = 0; m < kEach; m++) {
         const int n = start + m * kStep;
-        target[n * kStride + fixed] = first + n < depth ? numbers(first + n) : T(0);
+        target[n * kStride + fixed] = first + n < end ? numbers(first + n) : T(0);
       }
     }
   }
