@@ -36,7 +36,7 @@ WORKSPACE = 64 << 20
 
 @pytest.fixture(autouse=True)
 def gpu(operators: Path) -> Any:
-    """Sets the GPU that the operators believe to be on: its multiprocessors, bytes of shared memory,
+    """Sets the GPU that the operators believe to be on: multiprocessors, bytes of shared memory,
     and bytes for what is kept of pairs of capsules.
     """
     set_gpu = ctypes.CDLL(str(operators)).set_gpu

@@ -7,7 +7,7 @@ import math
 from fastcaps.training.attributes import in_words
 from fastcaps.training.comparison.comparing import Comparison
 from fastcaps.training.comparison.conditions import Condition, Third
-from fastcaps.training.tables.layout import Notes
+from fastcaps.training.tables.layout import Notes, span
 from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Heading, Row, Table
 
@@ -46,13 +46,12 @@ def _row(condition: Condition, third: Third, notes: Notes) -> Row:
     about = notes.numbers([f"{in_words(condition.name)}: {condition.about}"])
     spread = condition.thirds[-1].high - condition.thirds[0].low
     decimals = max(0, 1 - math.floor(math.log10(spread))) if spread else 0
-    bounds = f"{third.low:.{decimals}f} to {third.high:.{decimals}f}"
     cells = [
         measure_cell(third.auc, notes, scale=100),
         *(measure_cell(each, notes, scale=100, sign=True) for each in third.differences),
     ]
     return Row(
-        Heading(f"{in_words(condition.name)} {bounds}", about),
+        Heading(f"{in_words(condition.name)} {span(third.low, third.high, decimals)}", about),
         tuple(cells),
         ruled=third is condition.thirds[0],
     )

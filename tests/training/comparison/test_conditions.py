@@ -157,6 +157,8 @@ def test_a_table_of_them(made: Made) -> None:
     yaw = compared.conditions[0].thirds[0]
     row = table.rows[0]
     assert row.heading.text == f"yaw {yaw.low:.1f} to {yaw.high:.1f}"
+    light = next(row for row in table.rows if row.heading.text.startswith("light up"))
+    assert light.heading.text.startswith("light up \N{MINUS SIGN}")
     assert row.cells[0].text == f"{100 * (yaw.auc['value'] or 0):.1f}"
     assert table.notes[row.heading.notes[0] - 1].startswith("yaw: how far the head is turned")
     assert len(comparison_tables(replace(compared, conditions=()))) == 3
