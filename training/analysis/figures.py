@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +18,7 @@ __all__ = ["Pixels", "curves", "face_maps", "picture_grid", "pixels"]
 
 DPI = 100
 LABEL_INCHES = 1.6
+LABEL_CHARACTERS = 18
 HEADING_INCHES = 0.35
 TEXT_INCHES = 0.18
 GAP = 0.04
@@ -43,7 +46,7 @@ def picture_grid(
 
     Args:
         rows: of pictures; None leaves a place free. The longest decides how many columns there are.
-        row_labels: at the left, one for each row.
+        row_labels: at the left, one for each row; long lines are broken.
         column_labels: above the first row, one for each column, or none.
         between: for some rows, a text and its colour below each two neighbours.
         inches: side of a picture; there are 100 dots to an inch.
@@ -68,10 +71,15 @@ def picture_grid(
     axes.set_xlim(0, across * step)
     axes.set_ylim(sum(heights), 0)
     axes.set_xticks([column * step + 0.5 for column in range(len(column_labels))], column_labels)
-    axes.set_yticks([top + 0.5 for top in tops], row_labels)
+    axes.set_yticks([top + 0.5 for top in tops], [_broken(label) for label in row_labels])
     axes.xaxis.tick_top()
     _plain(axes)
     return _png(figure)
+
+
+def _broken(label: str) -> str:
+    lines = [textwrap.wrap(line, LABEL_CHARACTERS) for line in label.splitlines()]
+    return "\n".join(chain.from_iterable(lines))
 
 
 def curves(lines: Mapping[str, NDArray[np.floating]], x_label: str, y_label: str) -> bytes:

@@ -36,6 +36,18 @@ def test_pictures_stand_in_their_rows_and_columns() -> None:
             assert image[y, x].tolist() == pytest.approx([expected] * 3, abs=2)
 
 
+def test_long_labels_stay_in_the_figure() -> None:
+    label = " ".join(f"{unit:02d}" for unit in range(12)) + "\nS001"
+    rows = [[np.zeros((5, 5), dtype=np.float32)]]
+    image = decoded(picture_grid(rows, [label], []))
+    ink = (image < 128).all(axis=2)
+    columns = np.nonzero(ink.any(axis=0))[0]
+    assert columns.min() > 2
+    beside = image.shape[1] - round(100 * INCHES * 1.04)  # where the picture begins
+    lines = ink[:, : beside - 4].any(axis=1).astype(int)
+    assert (np.diff(lines) == 1).sum() == 3
+
+
 def test_texts_between_neighbours_take_a_place_below_their_row() -> None:
     rows = [[np.zeros((5, 5), dtype=np.float32)] * 3] * 2
     plain = decoded(picture_grid(rows, ["", ""], []))
