@@ -36,7 +36,7 @@ def measure_latency(run: Path, resources: Resources) -> Latency:
         resources: whose device is to be used; SVMs use one processor.
 
     Returns:
-        Medians over some seconds, in the run's precision.
+        Medians over some seconds, in the run's precision; that of float64 in float32.
 
     Raises:
         InputError: the run or its network cannot be read, or no fold has ended.
