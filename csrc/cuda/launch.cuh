@@ -73,7 +73,7 @@ inline int attribute_of(const Tensor& tensor, cudaDeviceAttr attribute) {
 inline int processors_of(const Tensor& tensor) {
   return std::max(1, attribute_of(tensor, cudaDevAttrMultiProcessorCount));
 }
-// Bytes of memory that a call takes without asking how large its tensors are.
+// Bytes that a call may keep of pairs of capsules, however small its tensors are.
 inline int64_t workspace_of(const Tensor&) { return int64_t{64} << 20; }
 // Bytes of shared memory that a block may ask for.
 inline int shared_memory_of(const Tensor& tensor) {

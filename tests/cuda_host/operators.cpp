@@ -39,7 +39,7 @@ void launch(
 #include "../../csrc/cuda/routed_capsules_backward.cu"
 
 // Of the GPU that there would be: its multiprocessors, bytes of shared memory for a block, and
-// bytes of memory that a call takes without asking how large its tensors are.
+// bytes that a call may keep of pairs of capsules.
 EXPORT void set_gpu(int64_t processors, int64_t shared_memory, int64_t workspace) {
   fastcaps::cuda::processors = static_cast<int>(processors);
   fastcaps::cuda::shared_memory = static_cast<int>(shared_memory);

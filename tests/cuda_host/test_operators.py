@@ -133,12 +133,13 @@ def test_options(
 
 
 @OVER
+@pytest.mark.parametrize("workspace", [0, 1800], ids=["one sample", "two of five"])
 @pytest.mark.parametrize("detached", [False, True], ids=["whole", "detached"])
 @pytest.mark.parametrize("dtype", ALL_DTYPES, ids=str)
 def test_a_part_of_the_batch_at_a_time(
-    gpu: Any, dtype: torch.dtype, detached: bool, over_inputs: bool
+    gpu: Any, dtype: torch.dtype, detached: bool, workspace: int, over_inputs: bool
 ) -> None:
-    gpu(4, MOST_SHARED_MEMORY, 0)
+    gpu(4, MOST_SHARED_MEMORY, workspace)
     Call(ANY, dtype, detached=detached, over_inputs=over_inputs).assert_agrees()
 
 

@@ -60,10 +60,11 @@ class TileProduct {
   // The same over all n < depth, of which there may be many.
   template <bool LEFT_ALONG_DEPTH, bool RIGHT_ALONG_DEPTH, class L, class R>
   __device__ __forceinline__ void add_long(int depth, const L& left, const R& right, Sums& sums) {
-    for (int first = 0; first < depth; first += kLongestSum) {
+    for (int first = 0; first < depth;) {
       const int end = depth - first < kLongestSum ? depth : first + kLongestSum;
       Sums some = {};
       add<LEFT_ALONG_DEPTH, RIGHT_ALONG_DEPTH>(first, end, left, right, some);
+      first = end;
 #pragma unroll
       for (int m = 0; m < kNear; m++) {
 #pragma unroll
