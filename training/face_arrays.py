@@ -36,11 +36,13 @@ from fastcaps.training.prepared import (
 from fastcaps.training.readers.labels import check_action_units
 from fastcaps.training.readers.sequences import Problem
 
-__all__ = ["FaceArrays", "as_stored", "check_faces", "prepare_faces", "read_faces"]
+__all__ = ["NO_SUBJECTS", "FaceArrays", "as_stored", "check_faces", "prepare_faces", "read_faces"]
 
 PARTS = "parts"
 SEQUENCE = "faces"
 BLOCK_FACES = 256
+NO_SUBJECTS = "none were given: each face counts as one"
+"""What the settings of a data set say of subjects if nobody told who is in the faces."""
 
 
 class FaceArrays(NamedTuple):
@@ -155,7 +157,7 @@ def prepare_faces(
     settings = {
         "data_set": "faces",
         "faces": _digest(faces, checked, people),
-        "subjects": "given" if people else "none were given: each face counts as one",
+        "subjects": "given" if people else NO_SUBJECTS,
         "action_units": list(action_units),
         "input_side": input_side,
         "colour": colour,

@@ -19,6 +19,7 @@ from fastcaps.training.analysis.parts.sliders import sliders
 from fastcaps.training.analysis.report import write_report
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.errors import InputError
+from fastcaps.training.face_arrays import NO_SUBJECTS
 
 __all__ = ["PARTS", "analyze"]
 
@@ -83,12 +84,19 @@ def _section(context: Context, part: Part, progress: Progress) -> Section:
 def _about(context: Context) -> tuple[str, ...]:
     fold = context.fold
     tested = fold.tested
+    unknown = fold.prepared.meta["made_by"].get("subjects") == NO_SUBJECTS
     people = len(set(tested.subjects.tolist()))
-    about = (
+    of_people = "" if unknown else f"of {people:,} {'person' if people == 1 else 'people'} "
+    classes = f"class{'es' if len(tested.classes) > 1 else ''} {', '.join(tested.classes)}"
+    about = [
         f"{fold.settings.network}, fold {fold.number} of {fold.run.resolve().name}, with "
-        f"{len(tested):,} test frames of {people:,} {'person' if people == 1 else 'people'} that "
-        f"it was not trained on, and the classes {', '.join(tested.classes)}."
-    )
-    if context.baseline is None:
-        return (about,)
-    return about, f"Beside it {context.baseline.name}, trained and tested on the same people."
+        f"{len(tested):,} test frames {of_people}that it was not trained on, and the {classes}."
+    ]
+    if unknown:
+        about.append(
+            "Nobody told who is in them, so that each frame counts as a person of its own: the "
+            "same people may be in training frames, and intervals may be too narrow."
+        )
+    if context.baseline is not None:
+        about.append(f"Beside it {context.baseline.name}, trained and tested on the same frames.")
+    return tuple(about)

@@ -14,8 +14,9 @@ from fastcaps.training.analysis.ascent import AscentSettings, parse_ascent
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.cli import app
 from fastcaps.training.errors import InputError
+from fastcaps.training.face_arrays import prepare_faces
 from fastcaps.training.prepared import Prepared
-from tests.training.au_runs import small_data, some_labels, train
+from tests.training.au_runs import faces_with, small_data, some_labels, train
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -61,6 +62,8 @@ def test_the_report_has_every_part(
     assert not [line for line in missing if not re.fullmatch("|".join(UNKNOWN), line)]
     page = (tmp_path / "out" / "report.html").read_text()
     assert all(title in page for title in PARTS)
+    assert re.search(r"test frames of \d+ people that it was not trained on, and the classes", page)
+    assert "a person of its own" not in page
     names = {path.stem for path in (tmp_path / "out").glob("*.png")}
     assert {"magnitude", "coupling-contributions", "coupling-coefficients"} <= names
     assert any(name.startswith("direction-AU") for name in names)
@@ -81,6 +84,17 @@ def test_a_fault_in_one_part_spares_the_others(
     assert "Magnitude: ZeroDivisionError: by nothing" in result.stdout.splitlines()
     assert not (tmp_path / "magnitude.png").exists()
     assert (tmp_path / "coupling-contributions.png").exists()
+
+
+def test_a_report_says_that_nobody_told_who_is_in_the_faces(tmp_path: Path) -> None:
+    labels = some_labels(24, 1)
+    data = prepare_faces(faces_with(labels), labels, tmp_path / "data", action_units=(12,))
+    train(data, tmp_path / "run", epochs=1)
+    result = analyze(tmp_path / "run", data.folder, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "12 test frames that it was not trained on, and the class AU12." in page
+    assert "each frame counts as a person of its own" in page
 
 
 def test_a_network_without_capsules_still_has_a_report(
