@@ -98,5 +98,5 @@ def _about(context: Context) -> tuple[str, ...]:
             "same people may be in training frames, and intervals may be too narrow."
         )
     if context.baseline is not None:
-        about.append(f"Beside it {context.baseline.name}, trained and tested on the same frames.")
+        about.append(f"Beside it {context.baseline.name}, tested on the same frames.")
     return tuple(about)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from fastcaps.training.analysis.ascent import Ascent
+from fastcaps.training.analysis.claims.facial_parts import differing
 from fastcaps.training.analysis.selection import Selected
 
 __all__ = ["Pair", "pairs"]
@@ -39,18 +42,24 @@ class Pair:
         return abs(self.before) - abs(self.after)
 
 
-def pairs(selected: Sequence[Selected], ascent: Ascent) -> tuple[Pair, ...]:
-    """All pairs of images that stand for different classes and have the unit on.
+def pairs(
+    selected: Sequence[Selected], shown: NDArray[np.int8], ascent: Ascent
+) -> tuple[Pair, ...]:
+    """All pairs of images of one person that show different deformations and have the unit on.
 
     Args:
-        selected: what each image of the batch stands for.
+        selected: whose each image of the batch is.
+        shown: labels of the deformations that they may show, int8 [B, A].
         ascent: of the same images.
     """
     on = (ascent.before.norm(dim=1) > 0) & (ascent.after.norm(dim=1) > 0)
+    different = differing(shown)
     found = []
     for first, one in enumerate(selected):
         for second, other in enumerate(selected[first + 1 :], start=first + 1):
-            if one.class_index == other.class_index or not (on[first] and on[second]):
+            if one.subject != other.subject or not different[first, second]:
+                continue
+            if not (on[first] and on[second]):
                 continue
             cosines = (_cosine(vectors, first, second) for vectors in (ascent.before, ascent.after))
             found.append(Pair(first, second, *cosines))

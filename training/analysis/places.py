@@ -18,6 +18,7 @@ __all__ = [
     "ReceptiveField",
     "receptive_field",
     "region_place",
+    "shared_places",
 ]
 
 REGIONS: Mapping[str, tuple[str, ...]] = {
@@ -131,3 +132,16 @@ def _square(size: int | str | tuple[int, ...]) -> int:
     number = size if isinstance(size, int) else size[0]
     assert isinstance(number, int), "padding is a number in these networks"
     return number
+
+
+def shared_places(places: Mapping[str, Place]) -> tuple[str, ...]:
+    """A sentence for each place of a map that several parts of the face have, by name."""
+    parts_of: dict[Place, list[str]] = {}
+    for name, place in places.items():
+        parts_of.setdefault(place, []).append(name)
+    return tuple(
+        f"The place nearest to {' and '.join(parts)} is one and the same: the units there see all "
+        "of these."
+        for parts in parts_of.values()
+        if len(parts) > 1
+    )

@@ -43,8 +43,14 @@ def reconstructions(network: CapsuleNetwork, v: Tensor, labels: Tensor) -> Tenso
 
     Returns:
         Pixels in 0 .. 1, [B, C, side, side].
+
+    Raises:
+        InputError: pixels are not finite.
     """
-    return network.standardise.undo(network.reconstruct(v, labels))
+    pictures = network.standardise.undo(network.reconstruct(v, labels))
+    if not pictures.isfinite().all():
+        raise InputError("run: the network's decoder draws pixels that are not finite")
+    return pictures
 
 
 @torch.inference_mode()

@@ -60,10 +60,11 @@ def write_report(
 
 
 def _claims(title: str, about: Sequence[str], sections: Mapping[str, Section]) -> str:
-    """Words, verdicts and tables in Markdown, of the sections that have any."""
+    """Words, verdicts, tables and what is missing in Markdown, without parts to look at alone."""
     parts = [f"# {escape_markdown(title)}", *map(escape_markdown, about)]
     for name, section in sections.items():
-        if section.tables or section.verdicts:
+        is_absent = section.missing and not (section.pictures or section.fragment)
+        if section.tables or section.verdicts or is_absent:
             parts += [f"## {escape_markdown(name)}", *map(escape_markdown, section.text)]
             lines = (f"- {escape_markdown(line)}" for line in (*section.verdicts, *section.missing))
             parts.append("\n".join(lines))

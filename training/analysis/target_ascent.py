@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fastcaps.training.action_units import column
 from fastcaps.training.analysis.ascent import Ascent, ascend
-from fastcaps.training.analysis.claims.facial_parts import PART_UNITS
 from fastcaps.training.analysis.context import Context, Progress, places_of
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import Place, region_place
 from fastcaps.training.analysis.selection import Selected
+from fastcaps.training.analysis.shown_labels import fitting_classes, shown_labels
 from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import UnitMap, unit_map
 from fastcaps.training.networks.network import CapsuleNetwork
@@ -22,6 +21,7 @@ from fastcaps.training.networks.network import CapsuleNetwork
 __all__ = ["TargetAscent", "target_ascent", "target_images"]
 
 OF_FIRST_PERSON = 5
+OF_OTHERS = 2
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class TargetAscent:
 
 
 def target_images(context: Context, target: Target, count: int) -> tuple[Selected, ...]:
-    """Images that are right in every class and show the target changed, no frame twice.
+    """Images that are right in every class and show the target changed, of one person only such
+    whose labels there are not the same.
 
-    First several of whoever shows most of its classes, then of other people in turn, of each the
-    class that has been taken least. Emotions change all parts of the face; and which action units
-    change a place that is given by its row and column is not known, so all count.
+    First several of whoever has most of them, then two at a time of other people in turn, of each
+    such that stand for the class that has been taken least.
 
     Args:
         context: what is looked into.
@@ -64,25 +64,25 @@ def target_images(context: Context, target: Target, count: int) -> tuple[Selecte
         InputError: no test image is right in every class.
     """
     tested = context.fold.tested
-    fitting = set(tested.classes)
-    if isinstance(target.where, str) and not tested.exclusive:
-        fitting = set(map(column, PART_UNITS[target.where]))
-    of_people: dict[str, dict[int, Selected]] = {}
-    frames: set[int] = set()
+    fitting = fitting_classes(context.fold, target)
+    shown = shown_labels(context.fold, target)
+    of_people: dict[str, dict[bytes, Selected]] = {}
     for one in sorted(context.selected, key=lambda one: -one.score):
-        if tested.classes[one.class_index] in fitting and one.place not in frames:
-            of_people.setdefault(one.subject, {}).setdefault(one.class_index, one)
-            frames.add(one.place)
-    people = sorted(of_people, key=lambda subject: -len(of_people[subject]))
+        if tested.classes[one.class_index] in fitting:
+            of_people.setdefault(one.subject, {}).setdefault(shown[one.place].tobytes(), one)
+    left = {subject: list(images.values()) for subject, images in of_people.items()}
+    people = sorted(left, key=lambda subject: -len(left[subject]))
     taken: list[Selected] = []
     for subject in people[:1]:
-        for index in list(of_people[subject])[:OF_FIRST_PERSON]:
-            taken.append(of_people[subject].pop(index))
-    while any(of_people.values()):
+        taken += left[subject][:OF_FIRST_PERSON]
+        del left[subject][:OF_FIRST_PERSON]
+    while any(left.values()):
         for subject in (*people[1:], *people[:1]):
-            if of_people[subject]:
+            for _ in left[subject][:OF_OTHERS]:
                 classes = [one.class_index for one in taken]
-                taken.append(of_people[subject].pop(min(of_people[subject], key=classes.count)))
+                rarest = min(left[subject], key=lambda one: classes.count(one.class_index))
+                left[subject].remove(rarest)
+                taken.append(rarest)
     return tuple(taken[:count])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastcaps.training.analysis.places import REGIONS, receptive_field, region_place
+from fastcaps.training.analysis.places import REGIONS, receptive_field, region_place, shared_places
 from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.errors import InputError
 from fastcaps.training.networks import make_network
@@ -74,6 +74,12 @@ def test_regions_are_where_they_are_in_a_face(side: int) -> None:
     # "Right" and "left" are the person's.
     assert found["right eye"][1] < eyes[1] < found["left eye"][1]
     assert mouth[0] == pytest.approx(65.5 * side / 96, abs=1.5)
+
+
+def test_parts_that_one_place_sees_are_told() -> None:
+    assert shared_places({"brows": (1, 3), "eyes": (2, 3), "mouth": (4, 3)}) == ()
+    (told,) = shared_places({"brows": (1, 3), "eyes": (1, 3), "mouth": (4, 3)})
+    assert told.startswith("The place nearest to brows and eyes is one and the same")
 
 
 def test_an_unknown_region_is_told() -> None:

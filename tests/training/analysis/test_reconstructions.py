@@ -74,6 +74,14 @@ def test_an_image_without_a_class_has_no_magnitude_to_change(network: CapsuleNet
         magnitude_sweep(network, IMAGES[:2], torch.tensor([[1, 0, 0], [0, -1, 0]]))
 
 
+def test_pixels_that_are_not_finite_are_told(network: CapsuleNetwork) -> None:
+    network.standardise.std.fill_(torch.nan)
+    with pytest.raises(InputError, match="decoder draws pixels that are not finite"):
+        magnitude_sweep(network, IMAGES, LABELS)
+    with pytest.raises(InputError, match="decoder draws pixels that are not finite"):
+        direction_sweep(network, torch.rand(1, CLASSES, DIM), LABELS[:1], 0)
+
+
 def test_a_dimension_is_set_and_the_length_restored(network: CapsuleNetwork) -> None:
     found = capsules(direction_sweep(network, network(IMAGES), LABELS, class_index=1))
     assert found.shape == (4, DIM, len(TURNS), CLASSES, DIM)

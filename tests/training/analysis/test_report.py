@@ -22,6 +22,7 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
         "Folded": Section(pictures=(Picture("two", "folded away", PNG, folded=True),)),
         "Second": Section(missing=("no <image>",), fragment="<p id='own'>own</p>"),
         "Third": Section(text=("see",), verdicts=("It *holds*.",), missing=("half of it",)),
+        "Fourth": Section(missing=("all of it",)),
     }
     write_report(tmp_path, "Title <x>", ["about"], sections)
     assert (tmp_path / "one.png").read_bytes() == PNG
@@ -48,7 +49,8 @@ def test_a_page_holds_everything_and_escapes_words(tmp_path: Path) -> None:
     assert (tmp_path / CLAIMS).read_text() == (
         "# Title \\<x\\>\n\nabout\n\n## First part\n\na \\< b\n\n"
         "### Numbers\n\n| Class | rho |\n| --- | ---: |\n| \\<AU\\> | 0.5 |\n\n"
-        "## Third\n\nsee\n\n- It \\*holds\\*.\n- half of it\n"
+        "## Third\n\nsee\n\n- It \\*holds\\*.\n- half of it\n\n"
+        "## Fourth\n\n- all of it\n"
     )
     # It needs nothing from elsewhere.
     assert "http" not in (tmp_path / REPORT).read_text()

@@ -13,6 +13,7 @@ from fastcaps.training.analysis.ascent import AscentSettings
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
+from fastcaps.training.analysis.shown_labels import shown_labels
 from fastcaps.training.analysis.target_ascent import target_ascent, target_images
 from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import unit_map
@@ -21,7 +22,7 @@ from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.networks import make_network
 from fastcaps.training.networks.network import Network, NetworkOptions
 from fastcaps.training.run_settings import RunSettings
-from tests.training.au_runs import small_data, some_labels
+from tests.training.au_runs import small_data
 
 CLASSES = ("AU06", "AU12", "AU25")
 
@@ -48,13 +49,13 @@ def opened(
         1,
         RunSettings(),
         network or make_network("AUCapsNet", NetworkOptions(3, 96, channels=1)).eval(),
-        small_data(tmp_path / "data", some_labels(count, 3)),
+        small_data(tmp_path / "data", present),
         tested,
         np.arange(count, dtype=np.int64),
     )
 
 
-def test_the_first_images_are_of_whoever_shows_most_classes(tmp_path: Path) -> None:
+def test_the_first_images_are_of_whoever_shows_most(tmp_path: Path) -> None:
     fold = opened(
         tmp_path,
         "aabbcc",
@@ -73,10 +74,30 @@ def test_the_first_images_are_of_whoever_shows_most_classes(tmp_path: Path) -> N
     assert target_images(Context(fold), Target("brows"), 10) == ()
 
 
-def test_no_frame_is_taken_twice(tmp_path: Path) -> None:
-    fold = opened(tmp_path, "aaaa", [[0, 1, 1], [0, 1, 1], [0, 1, 0], [0, 0, 0]])
-    places = [one.place for one in target_images(Context(fold), Target("mouth"), 10)]
-    assert len(places) == len(set(places)) >= 1
+def test_images_of_one_person_show_different_deformations(tmp_path: Path) -> None:
+    # AU 6 is none of the mouth's.
+    fold = opened(tmp_path, "aaaaa", [[0, 1, 1], [0, 1, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]])
+    found = target_images(Context(fold), Target("mouth"), 10)
+    assert sorted(one.place for one in found) == [1, 3]
+
+
+def test_others_have_two_images_in_turn(tmp_path: Path) -> None:
+    fold = opened(tmp_path, "aabbccdd", 4 * [[0, 1, 0], [0, 0, 1]])
+    found = target_images(Context(fold), Target("mouth"), 7)
+    assert [one.subject for one in found] == list("ddccbba")
+
+
+def test_what_images_show_is_told_by_labels_that_were_not_learned_too(tmp_path: Path) -> None:
+    labels = np.array([[0, 1, 0], [1, 1, 1]], dtype=np.int8)
+    fold = opened(tmp_path, "aa", labels.tolist())
+    tested = fold.tested
+    learned = replace(
+        tested, classes=CLASSES[:2], labels=labels[:, :2], scores=tested.scores[:, :2]
+    )
+    fold = replace(fold, tested=learned)
+    for where, columns in (("mouth", [1, 2]), ("eyes", [0]), ("brows", []), ((1, 1), [0, 1, 2])):
+        found = shown_labels(fold, Target(where))
+        np.testing.assert_array_equal(found, labels[:, columns])
 
 
 @pytest.mark.parametrize("name", ["AUCapsNet", "ConvNet"])

@@ -21,7 +21,7 @@ from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.analysis.claims.measuring import numbered
 from fastcaps.training.errors import InputError
 
-__all__ = ["NEAR_UNITS", "PART_UNITS", "PartFrames", "part_frames"]
+__all__ = ["NEAR_UNITS", "PART_UNITS", "PartFrames", "alike", "differing", "part_frames"]
 
 BROWS, EYES, NOSE = (1, 2, 4), (5, 6, 7), (9,)
 MOUTH = (10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
@@ -95,3 +95,16 @@ def part_frames(
     rows = np.flatnonzero((of_part != UNKNOWN).all(axis=1))
     count, owner = numbered(subjects[rows])
     return PartFrames(part, units, rows, of_part[rows] == 1, of_near[rows], owner, count)
+
+
+def differing(shown: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Of which images another deformation is known: labels [B, A] to pairs [B, B]."""
+    known = shown != UNKNOWN
+    unequal = shown[:, None] != shown
+    return (unequal & known[:, None] & known).any(axis=2)
+
+
+def alike(shown: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Of which images all labels are known and the same: labels [B, A] to pairs [B, B]."""
+    known = (shown != UNKNOWN).all(axis=1)
+    return np.logical_and.outer(known, known) & ~differing(shown)

@@ -252,9 +252,9 @@ def check_same_frames(tested: Predictions, baseline: Predictions) -> None:
         )
     if not all(
         np.array_equal(getattr(baseline, name), getattr(tested, name))
-        for name in ("subjects", "sequences", "frames")
+        for name in ("subjects", "sequences", "frames", "labels")
     ):
         raise InputError(
-            f"baseline: expected scores of the same {len(tested)} frames, got those of "
-            f"{len(baseline)} others; compare the same fold of runs on the same data"
+            f"baseline: expected scores of the same {len(tested)} frames with the same labels, got "
+            f"those of {len(baseline)} others; compare the same fold of runs on the same data"
         )

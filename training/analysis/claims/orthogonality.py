@@ -5,7 +5,8 @@ activations become more orthogonal (closer to zero) when part deformations after
 visually different from each other". So how near the cosine of the angle between what a unit gives
 for two images is to 0 is compared before and after, for three kinds of pairs. Only if directions of
 different deformations part, and those of the same one in different people do not, is it deformation
-that ascent makes plain.
+that ascent makes plain. Labels tell deformations: classes of which images were chosen do not, as
+action units come together, so that two images may stand for two of them and show both.
 
 A convolution unit gives one number, of which the cosine is always 1 or -1.
 """
@@ -19,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcaps.training.analysis.claims.facial_parts import alike, differing
 from fastcaps.training.analysis.claims.measuring import measured, numbered
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.measures import undefined
 from fastcaps.training.evaluation.report import Measure
 
 __all__ = [
-    "SAME_CLASS",
+    "SAME_DEFORMATION",
     "SAME_PERSON",
     "Orthogonality",
     "OrthogonalityClaim",
@@ -34,18 +36,19 @@ __all__ = [
 
 Numbers = NDArray[np.float64]
 
-SAME_PERSON = "same person, different class"
+SAME_PERSON = "same person, different deformation"
 """The pairs of which the paper says that they become more orthogonal."""
 
-SAME_CLASS = "different person, same class"
+SAME_DEFORMATION = "different person, same deformation"
 """Those that do not show different deformations."""
 
-KINDS = (SAME_PERSON, SAME_CLASS, "different person, different class")
+KINDS = (SAME_PERSON, SAME_DEFORMATION, "different person, different deformation")
 
 
 @dataclass(frozen=True)
 class Orthogonality:
-    """Means over pairs of images of the absolute cosine, 0 .. 1.
+    """Means over pairs of images of the absolute cosine, 0 .. 1; of pairs of one person, over the
+    means of people, so that one with many images counts as much as one with two.
 
     Attributes:
         pairs: how many.
@@ -69,8 +72,8 @@ class OrthogonalityClaim:
         images: how many are compared.
         off: others, for which the unit gives 0 before or after ascent.
         subjects: whose the images compared are.
-        kinds: "same person, different class", "different person, same class", and "different
-            person, different class".
+        kinds: "same person, different deformation", "different person, same deformation", and
+            "different person, different deformation".
     """
 
     images: int
@@ -83,7 +86,7 @@ def orthogonality_claim(
     before: NDArray[np.floating],
     after: NDArray[np.floating],
     subjects: NDArray[Any],
-    classes: NDArray[np.int64],
+    shown: NDArray[np.int8],
     places: NDArray[np.int64],
     *,
     resamples: int = 1000,
@@ -94,8 +97,9 @@ def orthogonality_claim(
     Args:
         before, after: what a unit gives for B images, [B, D].
         subjects: whose they are, texts [B].
-        classes: that they stand for, int64 [B].
-        places: which frames they are, int64 [B]; one that stands for two classes is no pair.
+        shown: labels of the deformations that they may show, int8 [B, A]: 1 present, 0 absent, -1
+            unknown.
+        places: which frames they are, int64 [B]; a frame is no pair with itself.
         resamples: of the subjects.
         seed: of these.
 
@@ -116,10 +120,14 @@ def orthogonality_claim(
     ]
     cosines = [np.abs(each @ each.T) for each in directions]
     people, owner = numbered(subjects[on])
-    same_class = np.equal.outer(classes[on], classes[on])
+    different_labels, same_labels = differing(shown[on]), alike(shown[on])
     same_person = np.equal.outer(owner, owner)
     different = np.triu(np.not_equal.outer(places[on], places[on]))
-    kinds = (same_person & ~same_class, ~same_person & same_class, ~same_person & ~same_class)
+    kinds = (
+        same_person & different_labels,
+        ~same_person & same_labels,
+        ~same_person & different_labels,
+    )
     return OrthogonalityClaim(
         images=int(on.sum()),
         off=int((~on).sum()),
@@ -146,6 +154,8 @@ def _of_kind(
     people = np.unique(owner[np.concatenate(np.nonzero(pairs))])
     is_owner = (owner == people[:, None]).astype(np.float64)
     by_people = [is_owner @ (pairs * each) @ is_owner.T for each in (*cosines, np.ones(1))]
+    if kind == SAME_PERSON:
+        by_people = [np.diag(np.diag(sums) / np.diag(by_people[2])) for sums in by_people]
 
     def statistic(chosen: NDArray[np.int64]) -> Numbers:
         # A person who is drawn twice counts as two, but they are not different people.

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from fastcaps.training.analysis.claims.orthogonality import (
-    SAME_CLASS,
+    SAME_DEFORMATION,
     SAME_PERSON,
     Orthogonality,
     OrthogonalityClaim,
@@ -17,7 +17,9 @@ from fastcaps.training.analysis.context import Context, Progress, places_of, sil
 from fastcaps.training.analysis.directions import Pair, pairs
 from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
+from fastcaps.training.analysis.places import shared_places
 from fastcaps.training.analysis.section import Picture, Section
+from fastcaps.training.analysis.shown_labels import shown_labels
 from fastcaps.training.analysis.target_ascent import TargetAscent, target_ascent, target_images
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.report import Measure
@@ -38,17 +40,20 @@ UNCHANGED = 0.005
 
 TEXT = (
     "Test images that are right in every class are changed by gradient ascent until one unit is as "
-    "active as it can be at one place of its map (Rashid and Lee, section 4.4). The first images "
-    "are of one person. Unless a primary capsule was asked for, the one is climbed that gives most "
-    "to the classes that the images stand for; of convolution units, the most active one.",
+    "active as it can be at one place of its map (Rashid and Lee, section 4.4). First "
+    "come images of whoever has most with different labels, then two at a time of others. Unless a "
+    "primary capsule was asked for, the one is climbed that gives most to the classes that the "
+    "images stand for; of convolution units, the most active one.",
     "Beside the rows stands how active the unit is in them. "
-    "Numbers between two images are cosines of what the unit gives for them, before and after: "
-    "green where ascent made them more orthogonal, red where less; there is none where the unit is "
-    "off, nor between images of different people that show different classes. A convolution unit "
-    "gives one number from 0 on, so its cosines are 1.",
+    "Numbers between two images of one person are cosines of what the unit gives for them, before "
+    "and after: green where ascent made them more orthogonal, red where less; there is none where "
+    "the unit is off. A convolution unit gives one number from 0 on, so its cosines are 1.",
     "That ascent parts the directions of different deformations (the paper's section 4.4) asks for "
-    "two things: those in images of one person that show different classes become more orthogonal, "
-    "and those in images of different people that show the same class do not.",
+    "two things: those in images of one person that show different deformations become more "
+    "orthogonal, and those in images of different people that show the same one do not. "
+    "Deformations are the same where all labels of the part's action units are, and of faces with "
+    "emotions, or at a place that is told by its row and column, all labels. Intervals are of this "
+    "unit and these images.",
 )
 
 
@@ -68,7 +73,7 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
         if not selected
     ]
     work = [(target, fold) for target, selected in images.items() if selected for fold in folds]
-    pictures, tables, verdicts = [], [], []
+    pictures, tables, verdicts, places = [], [], [], {}
     for number, (target, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
         has_capsules = isinstance(fold.network, CapsuleNetwork)
@@ -80,14 +85,21 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
             continue
         pictures.append(_picture(context, found))
         if has_capsules:
+            places[target.name] = found.place
             claim = _claim(context, found)
             tables.append(_table(found, claim))
             verdicts += [
-                _verdict(found, claim.kinds[SAME_PERSON], "of one person with different classes"),
-                _verdict(found, claim.kinds[SAME_CLASS], "of different people with the same class"),
+                _verdict(
+                    found, claim.kinds[SAME_PERSON], "of one person with different deformations"
+                ),
+                _verdict(
+                    found,
+                    claim.kinds[SAME_DEFORMATION],
+                    "of different people with the same deformation",
+                ),
             ]
     return Section(
-        text=TEXT,
+        text=(*TEXT, *shared_places(places)),
         verdicts=tuple(verdicts),
         pictures=tuple(pictures),
         tables=tuple(tables),
@@ -130,7 +142,8 @@ def _picture(context: Context, found: TargetAscent) -> Picture:
 def _cosines(found: TargetAscent) -> dict[int, list[tuple[str, str]]]:
     """Between neighbours, of the first row and of the second."""
     shown = found.selected[:SHOWN]
-    of_places = {(pair.first, pair.second): pair for pair in pairs(shown, found.ascent)}
+    labels = shown_labels(found.fold, found.target)[places_of(shown)]
+    of_places = {(pair.first, pair.second): pair for pair in pairs(shown, labels, found.ascent)}
     neighbours = [of_places.get((place, place + 1)) for place in range(len(shown) - 1)]
     return {
         0: [("", PLAIN) if pair is None else (f"{pair.before:.2f}", PLAIN) for pair in neighbours],
@@ -150,7 +163,7 @@ def _claim(context: Context, found: TargetAscent) -> OrthogonalityClaim:
         found.ascent.before.float().cpu().numpy(),
         found.ascent.after.float().cpu().numpy(),
         np.array([one.subject for one in selected], dtype=object),
-        np.array([one.class_index for one in selected], dtype=np.int64),
+        shown_labels(context.fold, found.target)[places_of(selected)],
         places_of(selected),
         resamples=context.resamples,
         seed=context.seed,

@@ -16,7 +16,12 @@ from fastcaps.training.analysis.claims.deformations import (
 from fastcaps.training.analysis.claims.facial_parts import part_frames
 from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
-from fastcaps.training.analysis.places import MEASURED_REGIONS, region_place
+from fastcaps.training.analysis.places import (
+    MEASURED_REGIONS,
+    Place,
+    region_place,
+    shared_places,
+)
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.networks.network import PRIMARY_DIM
@@ -65,7 +70,7 @@ def deformations(context: Context, progress: Progress = silently) -> Section:
     fold = context.fold
     _ = fold.capsules
     rows = fold.rows[context.sample]
-    tables, verdicts, missing = [], [], []
+    tables, verdicts, missing, places = [], [], [], {}
     for done, region in enumerate(MEASURED_REGIONS):
         progress(done, len(MEASURED_REGIONS))
         frames = part_frames(
@@ -84,11 +89,12 @@ def deformations(context: Context, progress: Progress = silently) -> Section:
         found = deformation_claim(
             frames, _populations(context, region), resamples=context.resamples, seed=context.seed
         )
-        tables.append(_table(found, _place(context, region)))
+        places[region], where = _place(context, region)
+        tables.append(_table(found, where))
         verdicts += _verdicts(found)
     progress(len(MEASURED_REGIONS), len(MEASURED_REGIONS))
     return Section(
-        text=(TEXT,),
+        text=(TEXT, *shared_places(places)),
         verdicts=tuple(verdicts),
         tables=tuple(tables),
         missing=(*missing, *context.baseline_missing),
@@ -125,11 +131,12 @@ def _populations(context: Context, region: str) -> dict[str, NDArray[np.float32]
     return populations
 
 
-def _place(context: Context, region: str) -> str:
-    """Where the capsules of a part are, and how much they see."""
+def _place(context: Context, region: str) -> tuple[Place, str]:
+    """Where the capsules of a part are, and the same in words with how much they see."""
     field = unit_map(context.fold.network).field
     row, column = region_place(region, field, context.fold.network.options.side)
-    return f"capsules at row {row}, column {column}, which see {field.size} pixels either way"
+    words = f"capsules at row {row}, column {column}, which see {field.size} pixels either way"
+    return (row, column), words
 
 
 def _table(found: DeformationClaim, place: str) -> Table:

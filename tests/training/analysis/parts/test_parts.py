@@ -192,6 +192,10 @@ def other_frames(fold: OpenedFold) -> OpenedFold:
     return replace(fold, tested=replace(fold.tested, frames=fold.tested.frames[::-1].copy()))
 
 
+def other_labels(fold: OpenedFold) -> OpenedFold:
+    return replace(fold, tested=replace(fold.tested, labels=1 - fold.tested.labels.clip(0)))
+
+
 def fewer_classes(fold: OpenedFold) -> OpenedFold:
     names = (*CLASSES[:-1], "AU25")
     return replace(fold, tested=replace(fold.tested, classes=names))
@@ -201,6 +205,7 @@ def fewer_classes(fold: OpenedFold) -> OpenedFold:
     ("change", "message"),
     [
         (other_frames, r"^baseline: expected scores of the same 128 frames"),
+        (other_labels, r"^baseline: expected scores of the same 128 frames with the same labels"),
         (fewer_classes, r"^baseline: expected the classes AU01, AU02, AU10, AU12, got .*AU25"),
         (lambda fold: fold, r"^baseline: expected a network without capsules, got TinyCapsNet"),
     ],
