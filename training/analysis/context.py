@@ -54,7 +54,8 @@ class Context:
         seed: of what is drawn at random.
 
     Raises:
-        InputError: the baseline has capsules, or was tested on other frames or for other classes.
+        InputError: the baseline has capsules, or was tested on other frames, with other labels or
+            for other classes.
     """
 
     fold: OpenedFold

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcaps.training.analysis.ascent import Ascent, ascend
@@ -34,6 +36,7 @@ class TargetAscent:
         units: of the network.
         unit, place: that was made more active.
         selected: what the images stand for.
+        shown: and the labels of what they show at the target, int8 [B, A].
         images: before, [B, C, side, side] in 0 .. 1.
         ascent: and after.
     """
@@ -44,6 +47,7 @@ class TargetAscent:
     unit: int
     place: Place
     selected: tuple[Selected, ...]
+    shown: NDArray[np.int8]
     images: Tensor
     ascent: Ascent
 
@@ -111,10 +115,11 @@ def target_ascent(
     """
     units = unit_map(fold.network)
     place = _place(context, fold, target, units)
-    images = fold.images(places_of(selected))
+    places = places_of(selected)
+    shown, images = shown_labels(fold, target)[places], fold.images(places)
     unit = _unit(fold, target, units, place, images, selected)
     ascent = ascend(units, images, unit, place, context.ascent, progress)
-    return TargetAscent(fold, target, units, unit, place, selected, images, ascent)
+    return TargetAscent(fold, target, units, unit, place, selected, shown, images, ascent)
 
 
 def _place(context: Context, fold: OpenedFold, target: Target, units: UnitMap) -> Place:

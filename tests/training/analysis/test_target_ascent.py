@@ -74,6 +74,12 @@ def test_the_first_images_are_of_whoever_shows_most(tmp_path: Path) -> None:
     assert target_images(Context(fold), Target("brows"), 10) == ()
 
 
+def test_no_frame_is_taken_twice(tmp_path: Path) -> None:
+    fold = opened(tmp_path, "aaaa", [[0, 1, 1], [0, 1, 1], [0, 1, 0], [0, 0, 0]])
+    places = [one.place for one in target_images(Context(fold), Target("mouth"), 10)]
+    assert len(places) == len(set(places)) >= 1
+
+
 def test_images_of_one_person_show_different_deformations(tmp_path: Path) -> None:
     # AU 6 is none of the mouth's.
     fold = opened(tmp_path, "aaaaa", [[0, 1, 1], [0, 1, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]])

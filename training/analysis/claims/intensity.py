@@ -240,7 +240,7 @@ def _ranks(numbers: NDArray[Any], weights: Numbers) -> Numbers:
 
 
 def check_same_frames(tested: Predictions, baseline: Predictions) -> None:
-    """See that both are of the same frames and classes.
+    """See that both are of the same frames, with the same labels, and of the same classes.
 
     Raises:
         InputError: they are not.

@@ -19,7 +19,6 @@ from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.places import shared_places
 from fastcaps.training.analysis.section import Picture, Section
-from fastcaps.training.analysis.shown_labels import shown_labels
 from fastcaps.training.analysis.target_ascent import TargetAscent, target_ascent, target_images
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.report import Measure
@@ -142,8 +141,8 @@ def _picture(context: Context, found: TargetAscent) -> Picture:
 def _cosines(found: TargetAscent) -> dict[int, list[tuple[str, str]]]:
     """Between neighbours, of the first row and of the second."""
     shown = found.selected[:SHOWN]
-    labels = shown_labels(found.fold, found.target)[places_of(shown)]
-    of_places = {(pair.first, pair.second): pair for pair in pairs(shown, labels, found.ascent)}
+    found_pairs = pairs(shown, found.shown[:SHOWN], found.ascent)
+    of_places = {(pair.first, pair.second): pair for pair in found_pairs}
     neighbours = [of_places.get((place, place + 1)) for place in range(len(shown) - 1)]
     return {
         0: [("", PLAIN) if pair is None else (f"{pair.before:.2f}", PLAIN) for pair in neighbours],
@@ -163,7 +162,7 @@ def _claim(context: Context, found: TargetAscent) -> OrthogonalityClaim:
         found.ascent.before.float().cpu().numpy(),
         found.ascent.after.float().cpu().numpy(),
         np.array([one.subject for one in selected], dtype=object),
-        shown_labels(context.fold, found.target)[places_of(selected)],
+        found.shown,
         places_of(selected),
         resamples=context.resamples,
         seed=context.seed,

@@ -147,7 +147,7 @@ def test_labels_tell_deformations() -> None:
     assert [each.pairs for each in found.kinds.values()] == [0, 1, 4]
 
 
-def test_an_image_that_stands_for_two_classes_is_no_pair() -> None:
+def test_a_frame_is_no_pair_with_itself() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     subjects = np.array(["a", "a", "a", "b"])
     found = orthogonality_claim(
