@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.decisions import THRESHOLD
 from fastcaps.training.evaluation.predictions import Predictions
 
-__all__ = ["Selected", "select"]
+__all__ = ["Selected", "right_frames", "select"]
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,40 @@ def select(tested: Predictions) -> tuple[Selected, ...]:
     Raises:
         InputError: no frame is right in every class with one of them present.
     """
-    right = _all_right(tested)
-    chosen = []
-    for subject in sorted(set(tested.subjects[right].tolist())):
-        for class_index in range(len(tested.classes)):
-            present = tested.labels[:, class_index] == 1
-            places = np.flatnonzero(right & present & (tested.subjects == subject))
-            if len(places):
-                scores = tested.scores[places, class_index]
-                best = int(scores.argmax())
-                chosen.append(
-                    Selected(int(places[best]), subject, class_index, float(scores[best]))
-                )
+    chosen: dict[tuple[str, int], Selected] = {}
+    for one in right_frames(tested, range(len(tested.classes))):
+        chosen.setdefault((one.subject, one.class_index), one)
     if not chosen:
         raise InputError(
             f"run: expected test frames in which all of {', '.join(tested.classes)} are right and "
             f"one is present, got none of {len(tested)}"
         )
-    return tuple(chosen)
+    return tuple(chosen[key] for key in sorted(chosen))
 
 
-def _all_right(tested: Predictions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def right_frames(tested: Predictions, classes: Sequence[int]) -> tuple[Selected, ...]:
+    """Frames that are right in some classes, once for each of these that they show.
+
+    Args:
+        tested: what is known of the frames.
+        classes: which; exclusive classes are right together or not at all.
+
+    Returns:
+        The surest first.
+    """
+    right = _right(tested, classes)
+    found = [
+        Selected(
+            place, tested.subjects[place], class_index, float(tested.scores[place, class_index])
+        )
+        for class_index in classes
+        for place in np.flatnonzero(right & (tested.labels[:, class_index] == 1)).tolist()
+    ]
+    return tuple(sorted(found, key=lambda one: -one.score))
+
+
+def _right(tested: Predictions, classes: Sequence[int]) -> NDArray[np.bool_]:
     if tested.exclusive:
         return np.asarray(tested.scores.argmax(1) == tested.labels.argmax(1))
-    decided = tested.scores > THRESHOLD
-    return np.asarray(((tested.labels == UNKNOWN) | (decided == (tested.labels == 1))).all(1))
+    labels, scores = tested.labels[:, list(classes)], tested.scores[:, list(classes)]
+    return ((labels == UNKNOWN) | ((scores > THRESHOLD) == (labels == 1))).all(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,13 @@ from fastcaps.training.analysis.context import Context, Progress, places_of
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.places import Place, region_place
-from fastcaps.training.analysis.selection import Selected
+from fastcaps.training.analysis.selection import Selected, right_frames
 from fastcaps.training.analysis.shown_labels import fitting_classes, shown_labels
 from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import UnitMap, unit_map
 from fastcaps.training.networks.network import CapsuleNetwork
 
-__all__ = ["TargetAscent", "target_ascent", "target_images"]
+__all__ = ["TargetAscent", "further_images", "target_ascent", "target_images"]
 
 OF_FIRST_PERSON = 5
 OF_OTHERS = 2
@@ -67,14 +68,51 @@ def target_images(context: Context, target: Target, count: int) -> tuple[Selecte
     Raises:
         InputError: no test image is right in every class.
     """
-    tested = context.fold.tested
-    fitting = fitting_classes(context.fold, target)
-    shown = shown_labels(context.fold, target)
-    of_people: dict[str, dict[bytes, Selected]] = {}
-    for one in sorted(context.selected, key=lambda one: -one.score):
-        if tested.classes[one.class_index] in fitting:
-            of_people.setdefault(one.subject, {}).setdefault(shown[one.place].tobytes(), one)
-    left = {subject: list(images.values()) for subject, images in of_people.items()}
+    fitting = _fitting(context.fold, target)
+    fit = [one for one in context.selected if one.class_index in fitting]
+    return _in_turn(_by_person(context.fold, target, fit))[:count]
+
+
+def further_images(
+    context: Context, target: Target, taken: Sequence[Selected], count: int
+) -> tuple[Selected, ...]:
+    """Images whose labels at the target none of those taken has, of the same person.
+
+    They are right in the classes that change the target and show one of these; what the network
+    makes of the rest of the face does not matter.
+
+    Args:
+        context: what is looked into.
+        target: which part of the face.
+        taken: other images of it.
+        count: the most images.
+    """
+    right = right_frames(context.fold.tested, _fitting(context.fold, target))
+    return _in_turn(_by_person(context.fold, target, right, taken))[:count]
+
+
+def _fitting(fold: OpenedFold, target: Target) -> list[int]:
+    fitting = fitting_classes(fold, target)
+    return [place for place, name in enumerate(fold.tested.classes) if name in fitting]
+
+
+def _by_person(
+    fold: OpenedFold, target: Target, images: Sequence[Selected], taken: Sequence[Selected] = ()
+) -> dict[str, list[Selected]]:
+    """The surest image of each person for each set of labels at the target that none taken has."""
+    shown = shown_labels(fold, target)
+    seen = {(one.subject, shown[one.place].tobytes()) for one in taken}
+    found: dict[str, list[Selected]] = {}
+    for one in sorted(images, key=lambda one: -one.score):
+        key = (one.subject, shown[one.place].tobytes())
+        if key not in seen:
+            seen.add(key)
+            found.setdefault(one.subject, []).append(one)
+    return found
+
+
+def _in_turn(left: dict[str, list[Selected]]) -> tuple[Selected, ...]:
+    """Several of whoever has most, then two at a time of each; lists are emptied."""
     people = sorted(left, key=lambda subject: -len(left[subject]))
     taken: list[Selected] = []
     for subject in people[:1]:
@@ -87,7 +125,7 @@ def target_images(context: Context, target: Target, count: int) -> tuple[Selecte
                 rarest = min(left[subject], key=lambda one: classes.count(one.class_index))
                 left[subject].remove(rarest)
                 taken.append(rarest)
-    return tuple(taken[:count])
+    return tuple(taken)
 
 
 def target_ascent(

@@ -24,6 +24,7 @@ from fastcaps.training.evaluation.tallies import Tallies, measures_of
 
 __all__ = [
     "CONFIDENCE",
+    "FEWEST_SUBJECTS",
     "Interval",
     "Intervals",
     "average_differences",
@@ -146,7 +147,8 @@ def draws(subjects: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64
 
 
 def interval_of(values: NDArray[np.float64], subjects: int) -> Interval:
-    """Of the resamples [R] with a value; see :func:`intervals`."""
+    """Of the resamples [R] with a value, of a number that rests on so many subjects; see
+    :func:`intervals`."""
     kept = values[~np.isnan(values)]
     if subjects < FEWEST_SUBJECTS or len(kept) < (1 - MOST_UNDEFINED) * len(values):
         return None, None

@@ -14,7 +14,7 @@ from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.analysis.shown_labels import shown_labels
-from fastcaps.training.analysis.target_ascent import target_ascent, target_images
+from fastcaps.training.analysis.target_ascent import further_images, target_ascent, target_images
 from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.errors import InputError
@@ -91,6 +91,23 @@ def test_others_have_two_images_in_turn(tmp_path: Path) -> None:
     fold = opened(tmp_path, "aabbccdd", 4 * [[0, 1, 0], [0, 0, 1]])
     found = target_images(Context(fold), Target("mouth"), 7)
     assert [one.subject for one in found] == list("ddccbba")
+
+
+def test_further_images_are_right_at_the_target_only(tmp_path: Path) -> None:
+    # AU 6 is none of the mouth's.
+    labels = [[0, 1, 1], [0, 1, 1], [1, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    fold = opened(tmp_path, "aaaaabb", labels)
+    scores = fold.tested.scores.copy()
+    scores[2, 0] = 0.1
+    scores[6, 1] = 0.9
+    fold = replace(fold, tested=replace(fold.tested, scores=scores))
+    context, target = Context(fold), Target("mouth")
+    taken = target_images(context, target, 8)
+    assert sorted(one.place for one in taken) == [1, 3, 5]
+    found = further_images(context, target, taken, 10)
+    assert [(one.subject, one.class_index, one.place) for one in found] == [("a", 1, 2)]
+    assert further_images(context, target, taken, 0) == ()
+    assert {one.place for one in further_images(context, target, (), 10)} == {1, 2, 3, 5}
 
 
 def test_what_images_show_is_told_by_labels_that_were_not_learned_too(tmp_path: Path) -> None:

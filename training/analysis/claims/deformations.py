@@ -195,6 +195,7 @@ def _means(
     def table(
         values_of: Callable[[Answers, NDArray[np.int64]], Numbers],
         reasons: Sequence[str | None],
+        people: Sequence[int],
         recentred: bool,
     ) -> list[list[Measure]]:
         def statistic(chosen: NDArray[np.int64]) -> Numbers:
@@ -204,16 +205,20 @@ def _means(
             return against_first(values).reshape(len(chosen), -1)
 
         texts = [reason or CONSTANT for reason in reasons for _ in range(columns)]
-        people = asked.frames.subjects
-        measures = measured(statistic, people, texts, resamples, seed, recentred=recentred)
+        behind = [number for number in people for _ in range(columns)]
+        subjects = asked.frames.subjects
+        measures = measured(
+            statistic, behind, subjects, texts, resamples, seed, recentred=recentred
+        )
         return [measures[row * columns : (row + 1) * columns] for row in range(len(reasons))]
 
     one, two, pair, any_pair = _reasons(asked)
-    counts = table(_counts, (one, two, pair), recentred=True)
+    people = asked.people
+    counts = table(_counts, (one, two, pair), [people] * 3, recentred=True)
     most = len(asked.measured)
     for row, largest in zip(counts, (most, 1, most), strict=True):
         row[: len(found)] = [_within(each, largest) for each in row[: len(found)]]
-    averages = table(_averages, (one, any_pair), recentred=False)
+    averages = table(_averages, (one, any_pair), [people, asked.people_of_pairs], recentred=False)
     return [Deformations(*each) for each in zip(*counts, *averages, strict=True)]
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN, column
-from fastcaps.training.analysis.claims.measuring import measured, numbered
+from fastcaps.training.analysis.claims.measuring import behind_mean, measured, numbered
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.bootstrap import FEWEST_SUBJECTS
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.evaluation.report import Measure
 
@@ -45,14 +46,16 @@ class Correlation:
     """Of the scores with the intensities, -1 .. 1.
 
     Attributes:
-        frames, subjects: that it is measured on.
+        frames: that it is measured on.
+        people: on whom it rests, as they have frames of another intensity than the most frequent
+            one; of a mean, see :func:`.measuring.behind_mean`.
         network: of the network's scores.
         baseline: of the baseline's; None where there is no baseline.
         difference: how much larger the network's is; None where there is no baseline.
     """
 
     frames: int
-    subjects: int
+    people: int
     network: Measure
     baseline: Measure | None
     difference: Measure | None
@@ -64,7 +67,8 @@ class IntensityTable:
 
     Attributes:
         classes: each one's correlation.
-        averaged: classes for which all is defined.
+        averaged: classes for which all is defined and that rest on enough people for an interval;
+            where none does, all that are defined.
         average: mean over these.
     """
 
@@ -169,6 +173,18 @@ class _Frames:
         each = [rank_correlations(scores, self.intensities, weights) for scores in self.scores]
         return np.stack([*each, *(each[0] - other for other in each[1:])], axis=1)
 
+    def people(self, owner: NDArray[np.int64]) -> int:
+        """On whom the correlation rests: whose frames have another intensity than most.
+
+        Args:
+            owner: whose all M frames are.
+        """
+        values, counts = np.unique(self.intensities, return_counts=True)
+        if not len(values):
+            return 0
+        differs = self.intensities != values[counts.argmax()]
+        return len(np.unique(owner[self.rows[differs]]))
+
     @property
     def missing(self) -> str:
         """Why there is no correlation, if there is none."""
@@ -201,7 +217,10 @@ def _table(
         return np.stack([each.correlations(weights) for each in frames], axis=1)
 
     everyone = by_class(np.ones((1, subjects), dtype=np.int64))[0]
-    averaged = ~np.isnan(everyone).any(axis=1)
+    people = np.array([each.people(owner) for each in frames])
+    has_all = ~np.isnan(everyone).any(axis=1)
+    enough = has_all & (people >= FEWEST_SUBJECTS)
+    averaged = enough if enough.any() else has_all
 
     def statistic(chosen: NDArray[np.int64]) -> Numbers:
         each = by_class(chosen)
@@ -209,13 +228,21 @@ def _table(
         return np.concatenate([each, average[:, None]], axis=1).reshape(len(chosen), -1)
 
     reasons = [*(each.missing for each in frames), "undefined for every class"]
+    behind = [*people.tolist(), behind_mean(people[averaged].tolist())]
     kinds = everyone.shape[1]
-    found = measured(statistic, subjects, np.repeat(reasons, kinds).tolist(), resamples, seed)
+    found = measured(
+        statistic,
+        np.repeat(behind, kinds).tolist(),
+        subjects,
+        np.repeat(reasons, kinds).tolist(),
+        resamples,
+        seed,
+    )
     counted = [each for each, is_counted in zip(frames, averaged, strict=True) if is_counted]
     rows = [each.rows for each in frames]
     rows.append(np.unique(np.concatenate([NO_ROWS, *(each.rows for each in counted)])))
     *classes, average = (
-        _correlation(owner[each], found[place * kinds : (place + 1) * kinds])
+        _correlation(len(each), behind[place], found[place * kinds : (place + 1) * kinds])
         for place, each in enumerate(rows)
     )
     return IntensityTable(
@@ -225,9 +252,9 @@ def _table(
     )
 
 
-def _correlation(owners: NDArray[np.int64], found: Sequence[Measure]) -> Correlation:
+def _correlation(frames: int, people: int, found: Sequence[Measure]) -> Correlation:
     baseline, difference = found[1:] or (None, None)
-    return Correlation(len(owners), len(np.unique(owners)), found[0], baseline, difference)
+    return Correlation(frames, people, found[0], baseline, difference)
 
 
 def _ranks(numbers: NDArray[Any], weights: Numbers) -> Numbers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import harmonic_mean
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastcaps.training.evaluation.bootstrap import draws, interval_of
 from fastcaps.training.evaluation.measures import defined, undefined
 from fastcaps.training.evaluation.report import Measure
 
-__all__ = ["Statistic", "against_first", "measured", "numbered", "sums_by_person"]
+__all__ = ["Statistic", "against_first", "behind_mean", "measured", "numbered", "sums_by_person"]
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """From how often each of S subjects is drawn, int64 [R, S], to K numbers, float64 [R, K]; NaN where
@@ -22,6 +23,7 @@ one is undefined."""
 
 def measured(
     statistic: Statistic,
+    people: Sequence[int],
     subjects: int,
     reasons: Sequence[str],
     resamples: int = 1000,
@@ -35,6 +37,7 @@ def measured(
 
     Args:
         statistic: gives the numbers.
+        people: on how many of the subjects each number rests; K, see :func:`interval_of`.
         subjects: S, at least 1.
         reasons: why a number is undefined, if it is; K texts.
         resamples: how many.
@@ -48,15 +51,24 @@ def measured(
     values = statistic(np.ones((1, subjects), dtype=np.int64))[0]
     resampled = np.concatenate([statistic(chosen) for chosen in draws(subjects, resamples, seed)])
     found = []
-    for value, column, reason in zip(values, resampled.T, reasons, strict=True):
+    for value, column, behind, reason in zip(values, resampled.T, people, reasons, strict=True):
         if np.isnan(value):
             found.append(undefined(reason))
             continue
         if recentred:
             column = column + value - np.nanmean(column)
-        low, high = interval_of(column, subjects)
+        low, high = interval_of(column, behind)
         found.append({**defined(float(value)), "low": low, "high": high})
     return found
+
+
+def behind_mean(people: Sequence[int]) -> int:
+    """On how many people a mean rests, from on how many its parts do: their harmonic mean.
+
+    The variance of a part falls with the number of people, so as many people each would give the
+    mean the variance that it has. 0 for no parts.
+    """
+    return round(harmonic_mean(people)) if len(people) else 0
 
 
 def against_first(values: NDArray[np.float64]) -> NDArray[np.float64]:

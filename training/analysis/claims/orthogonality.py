@@ -167,6 +167,6 @@ def _of_kind(
             before, after = totals[0] / totals[2], totals[1] / totals[2]
         return np.stack([before, after, after - before], axis=1)
 
-    reasons = ["no pair"] * 3
-    found = measured(statistic, len(people), reasons, resamples, seed)
-    return Orthogonality(count, len(people), *found)
+    subjects = len(people)
+    found = measured(statistic, [subjects] * 3, subjects, ["no pair"] * 3, resamples, seed)
+    return Orthogonality(count, subjects, *found)

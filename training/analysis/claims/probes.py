@@ -222,7 +222,7 @@ def _probe(
     if people < 2:
         found = [undefined(reason) for reason in reasons]
     else:
-        found = measured(statistic, people, reasons, resamples, seed)
+        found = measured(statistic, [people] * len(reasons), people, reasons, resamples, seed)
     return Probe(
         name=question.name,
         about=question.about,

@@ -29,7 +29,7 @@ from fastcaps.training.analysis.claims.significance import (
     totals,
 )
 
-__all__ = ["Pair", "comparable_pairs", "shares_right", "told_apart"]
+__all__ = ["Pair", "comparable_pairs", "people_of", "shares_right", "told_apart"]
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -42,11 +42,12 @@ SHRINKAGE = 1e-3
 def comparable_pairs(frames: PartFrames) -> tuple[Pair, ...]:
     """Places of each two action units of which enough people show either without the other."""
     pairs = combinations(range(len(frames.action_units)), 2)
-    return tuple(
-        pair
-        for pair in pairs
-        if all(len(np.unique(side.owner)) >= LEAST_PEOPLE for side in _sides(frames, pair))
-    )
+    return tuple(pair for pair in pairs if people_of(frames, pair) >= LEAST_PEOPLE)
+
+
+def people_of(frames: PartFrames, pair: Pair) -> int:
+    """How many people show either action unit without the other, of that which fewer show."""
+    return min(len(np.unique(side.owner)) for side in _sides(frames, pair))
 
 
 def shares_right(frames: PartFrames, pair: Pair, vectors: NDArray[np.floating]) -> Numbers:

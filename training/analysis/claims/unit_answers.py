@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcaps.training.analysis.claims.facial_parts import PartFrames
+from fastcaps.training.analysis.claims.measuring import behind_mean
 from fastcaps.training.analysis.claims.responses import Comparisons, areas, comparisons, raised
 from fastcaps.training.analysis.claims.significance import LEAST_PEOPLE, over_people
 from fastcaps.training.analysis.claims.telling_apart import (
     Pair,
     comparable_pairs,
+    people_of,
     shares_right,
     told_apart,
 )
@@ -50,6 +52,16 @@ class Questions:
     def measured_pairs(self) -> tuple[Pair, ...]:
         """Pairs of these."""
         return tuple(pair for pair in self.pairs if set(pair) <= set(self.measured))
+
+    @property
+    def people(self) -> int:
+        """On whom it rests what is found of single action units, see :func:`behind_mean`."""
+        return behind_mean([self.comparisons[place].people for place in self.measured])
+
+    @property
+    def people_of_pairs(self) -> int:
+        """On whom it rests what is found of pairs."""
+        return behind_mean([people_of(self.frames, pair) for pair in self.pairs])
 
 
 @dataclass(frozen=True)

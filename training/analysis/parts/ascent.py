@@ -19,7 +19,12 @@ from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.places import shared_places
 from fastcaps.training.analysis.section import Picture, Section
-from fastcaps.training.analysis.target_ascent import TargetAscent, target_ascent, target_images
+from fastcaps.training.analysis.target_ascent import (
+    TargetAscent,
+    further_images,
+    target_ascent,
+    target_images,
+)
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.report import Measure
 from fastcaps.training.networks.network import CapsuleNetwork
@@ -30,7 +35,8 @@ from fastcaps.training.tables.model import Cell, Heading, Row, Table
 __all__ = ["ascent"]
 
 SHOWN = 8
-MEASURED = 24
+PICTURE_INCHES = 1.1
+MEASURED = 48
 """Images of a target; of a network without capsules, whose cosines tell nothing, those shown."""
 
 MORE, LESS, PLAIN = "#12702f", "#b3261e", "#63636a"
@@ -51,8 +57,10 @@ TEXT = (
     "two things: those in images of one person that show different deformations become more "
     "orthogonal, and those in images of different people that show the same one do not. "
     "Deformations are the same where all labels of the part's action units are, and of faces with "
-    "emotions, or at a place that is told by its row and column, all labels. Intervals are of this "
-    "unit and these images.",
+    "emotions, or at a place that is told by its row and column, all labels. Few people have two "
+    "images that are right in every class and differ there, so the tables also count images that "
+    "are right in the part's own action units, the surest of each person for each set of labels. "
+    "Intervals are of this unit and these images.",
 )
 
 
@@ -64,7 +72,7 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
         InputError: no test image is right in every class.
     """
     folds = [context.fold, *([context.baseline] if context.baseline else [])]
-    images = {target: target_images(context, target, MEASURED) for target in context.targets}
+    images = {target: target_images(context, target, SHOWN) for target in context.targets}
     missing = [
         f"{target.name}: no test image that is right in every class shows one of its action units "
         "that the network was trained for"
@@ -76,13 +84,15 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
     for number, (target, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
         has_capsules = isinstance(fold.network, CapsuleNetwork)
-        selected = images[target][: MEASURED if has_capsules else SHOWN]
+        selected = images[target]
+        if has_capsules:
+            selected += further_images(context, target, selected, MEASURED - len(selected))
         try:
             found = target_ascent(context, fold, target, selected, told)
         except InputError as error:
             missing.append(f"{fold.name}, {target.name}: {error}")
             continue
-        pictures.append(_picture(context, found))
+        pictures.append(_picture(context, found, len(images[target])))
         if has_capsules:
             places[target.name] = found.place
             claim = _claim(context, found)
@@ -111,22 +121,23 @@ def _tell(progress: Progress, number: int, count: int, done: int, total: int) ->
     progress(number * total + done, count * total)
 
 
-def _picture(context: Context, found: TargetAscent) -> Picture:
+def _picture(context: Context, found: TargetAscent, count: int) -> Picture:
+    """Of the first images."""
     fold, change = found.fold, (found.ascent.images - found.images) / 2 + 0.5
     rows: list[list[Pixels | None]] = [
-        list(map(pixels, pictures[:SHOWN]))
+        list(map(pixels, pictures[:count]))
         for pictures in (found.images, found.ascent.images, change)
     ]
     of_unit = {"before": found.ascent.before, "after": found.ascent.after}
-    lengths = {when: vectors[:SHOWN].norm(dim=1).tolist() for when, vectors in of_unit.items()}
+    lengths = {when: vectors[:count].norm(dim=1).tolist() for when, vectors in of_unit.items()}
     labels = [f"{when}\n{min(of):.2f} to {max(of):.2f}" for when, of in lengths.items()]
     classes = fold.tested.classes
     figure = picture_grid(
         rows,
         [*labels, "change"],
-        [f"{one.subject}\n{classes[one.class_index]}" for one in found.selected[:SHOWN]],
-        between=_cosines(found),
-        inches=1.1,
+        [f"{one.subject}\n{classes[one.class_index]}" for one in found.selected[:count]],
+        between=_cosines(found, count),
+        inches=PICTURE_INCHES,
     )
     suffix = "" if found.fold is context.fold else "-baseline"
     steps = found.ascent.activations.shape[1] - 1
@@ -138,10 +149,10 @@ def _picture(context: Context, found: TargetAscent) -> Picture:
     )
 
 
-def _cosines(found: TargetAscent) -> dict[int, list[tuple[str, str]]]:
-    """Between neighbours, of the first row and of the second."""
-    shown = found.selected[:SHOWN]
-    found_pairs = pairs(shown, found.shown[:SHOWN], found.ascent)
+def _cosines(found: TargetAscent, count: int) -> dict[int, list[tuple[str, str]]]:
+    """Between neighbours among the first images, of the first row and of the second."""
+    shown = found.selected[:count]
+    found_pairs = pairs(shown, found.shown[:count], found.ascent)
     of_places = {(pair.first, pair.second): pair for pair in found_pairs}
     neighbours = [of_places.get((place, place + 1)) for place in range(len(shown) - 1)]
     return {

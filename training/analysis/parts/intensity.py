@@ -13,6 +13,7 @@ from fastcaps.training.analysis.context import Context, Progress, silently
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.section import Section
 from fastcaps.training.errors import InputError
+from fastcaps.training.evaluation.bootstrap import FEWEST_SUBJECTS
 from fastcaps.training.tables.layout import Notes
 from fastcaps.training.tables.measure_cells import measure_cell
 from fastcaps.training.tables.model import Cell, Heading, Row, Table
@@ -25,6 +26,13 @@ TEXT = (
     "intensity from 0 to 5: in all test frames, where it is high as soon as frames with and "
     "without the action unit are told apart; and in frames that show it, where only intensity is "
     "left to tell."
+)
+
+
+PEOPLE_NOTE = (
+    "with frames of another intensity than the most frequent one: on these the correlation rests; "
+    "of the mean, the harmonic mean of its classes, of which those with fewer than "
+    f"{FEWEST_SUBJECTS} are left out where others have more"
 )
 
 
@@ -55,13 +63,11 @@ def intensity(context: Context, progress: Progress = silently) -> Section:
     for where, table in tables.items():
         mean = table.average
         verdicts.append(
-            verdict(
-                f"Scores grow with intensity {where} (mean of rho)", mean.network, mean.subjects
-            )
+            verdict(f"Scores grow with intensity {where} (mean of rho)", mean.network, mean.people)
         )
         if mean.difference is not None:
             claim = f"They do so more than those of {context.baseline_name} {where}"
-            verdicts.append(verdict(claim, mean.difference, mean.subjects))
+            verdicts.append(verdict(claim, mean.difference, mean.people))
     return Section(
         text=(TEXT,),
         verdicts=tuple(verdicts),
@@ -72,7 +78,11 @@ def intensity(context: Context, progress: Progress = silently) -> Section:
 def _table(context: Context, where: str, table: IntensityTable) -> Table:
     notes = Notes()
     told = notes.numbers([CONFIDENCE_NOTE])
-    columns = [Heading("Frames"), Heading("People"), Heading(context.fold.name, told)]
+    columns = [
+        Heading("Frames"),
+        Heading("People", notes.numbers([PEOPLE_NOTE])),
+        Heading(context.fold.name, told),
+    ]
     if context.baseline is not None:
         columns += [Heading(context.baseline_name, told), Heading("Difference", told)]
     mean = f"mean of {len(table.averaged)}"
@@ -85,7 +95,7 @@ def _table(context: Context, where: str, table: IntensityTable) -> Table:
 def _cells(context: Context, one: Correlation, notes: Notes) -> tuple[Cell, ...]:
     cells = [
         Cell(f"{one.frames:,}"),
-        Cell(f"{one.subjects:,}"),
+        Cell(f"{one.people:,}"),
         measure_cell(one.network, notes, decimals=DECIMALS),
     ]
     if context.baseline is not None:

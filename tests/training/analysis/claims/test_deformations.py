@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 
 import numpy as np
@@ -163,6 +163,18 @@ def test_one_action_unit_can_only_raise() -> None:
         assert measure["undefined"]
 
 
+def test_intervals_go_by_those_who_can_be_compared() -> None:
+    """One action unit is compared in ten people of twelve, the others in all."""
+    frames = co_occurring(people=12)
+    shown = frames.shown.copy()
+    shown[frames.owner < 2, 1] = False
+    asked = ask(replace(frames, shown=shown))
+    assert [each.people for each in asked.comparisons] == [12, 10, 12, 12]
+    assert asked.people == 11
+    assert asked.people_of_pairs == 11
+    assert ask(co_occurring(people=5)).people == 0
+
+
 def test_units_that_are_all_the_same_say_so() -> None:
     frames = co_occurring(people=7, frames=20)
     off = np.zeros((140, 4, 1), dtype=np.float32)
@@ -234,6 +246,7 @@ def test_intervals_cover_what_other_people_would_show() -> None:
         areas = world()
         (found,) = measured(
             lambda chosen, areas=areas: counts(areas, chosen)[:, None],
+            [16],
             16,
             ["-"],
             resamples=100,

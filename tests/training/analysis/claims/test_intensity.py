@@ -84,7 +84,7 @@ def test_values_and_intervals_are_those_of_repeated_frames() -> None:
         counted = (intensities >= least).sum(axis=0)
         assert [each.frames for each in found[:2]] == counted.tolist()
         assert table.averaged == ("AU01", "AU02")
-        assert found[0].subjects == 6
+        assert [each.people for each in found] == [6] * 3
 
 
 def test_a_paired_difference_is_surer_than_either_number() -> None:
@@ -151,9 +151,29 @@ def test_nothing_known_at_all() -> None:
     tested, intensities = made()
     claim = intensity_claim(tested, np.full_like(intensities, -1), tested, resamples=20)
     average = claim.all_frames.average
-    assert (average.frames, average.subjects, claim.all_frames.averaged) == (0, 0, ())
+    assert (average.frames, average.people, claim.all_frames.averaged) == (0, 0, ())
     for measure in (average.network, average.baseline, average.difference):
         assert measure["undefined"] == "undefined for every class"
+
+
+def test_what_few_people_show_has_no_interval_and_no_part_in_the_mean() -> None:
+    tested, intensities = made()
+    shows = np.isin(tested.subjects, SUBJECTS[:3])
+    intensities[~shows, 1] = 0
+    tested = replace(tested, labels=(intensities > 0).astype(np.int8))
+    table = intensity_claim(tested, intensities, resamples=50).all_frames
+    rare = table.classes["AU02"]
+    assert (rare.frames, rare.people) == (90, 3)
+    assert rare.network["value"] > 0.2
+    assert (rare.network["low"], rare.network["high"]) == (None, None)
+    assert table.averaged == ("AU01",)
+    assert table.average == table.classes["AU01"]
+    # Where no more show any, all count.
+    intensities[~shows] = 0
+    tested = replace(tested, labels=(intensities > 0).astype(np.int8))
+    table = intensity_claim(tested, intensities, resamples=50).all_frames
+    assert table.averaged == ("AU01", "AU02")
+    assert (table.average.people, table.average.network["low"]) == (3, None)
 
 
 def test_one_subject_has_no_interval() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from fastcaps.training.analysis.context import Context
+from fastcaps.training.analysis.figures import DPI, GAP, LABEL_INCHES
 from fastcaps.training.analysis.opened_fold import OpenedFold
-from fastcaps.training.analysis.parts.ascent import ascent
+from fastcaps.training.analysis.parts.ascent import PICTURE_INCHES, ascent
 from fastcaps.training.analysis.parts.attributes import attributes
 from fastcaps.training.analysis.parts.coupling import coupling
 from fastcaps.training.analysis.parts.deformations import deformations
@@ -138,6 +141,22 @@ def test_ascent_tells_what_became_of_the_cosines(context: Context) -> None:
         change = number(table.rows[0].cells[4].text)
         told = verdict.split(", ")[-1] if ", " in verdict else verdict
         assert number(told.split(" (")[0]) == pytest.approx(-change, abs=1e-9)
+
+
+def test_tables_of_ascent_count_images_that_pictures_do_not_show(context: Context) -> None:
+    """Where only the first person's two last frames are right in every class."""
+    tested = context.fold.tested
+    scores, labels = tested.scores.copy(), tested.labels.copy()
+    labels[FRAMES - 2 : FRAMES] = [[0, 0, 1, 0], [0, 0, 0, 1]]
+    scores[:, 0] = np.where(labels[:, 0] == 1, 0.1, 0.9)
+    scores[FRAMES - 2 : FRAMES] = np.where(labels[FRAMES - 2 : FRAMES] == 1, 0.9, 0.1)
+    fold = replace(context.fold, tested=replace(tested, labels=labels, scores=scores))
+    found = ascent(replace(context, fold=fold, baseline=None, targets=(Target("mouth"),)))
+    (picture,), (table,) = found.pictures, found.tables
+    width = cv2.imdecode(np.frombuffer(picture.png, np.uint8), cv2.IMREAD_COLOR).shape[1]
+    two = 2 * (1 + GAP) * PICTURE_INCHES
+    assert width == pytest.approx((LABEL_INCHES + two) * DPI, abs=2)
+    assert "images of 8 people" in table.title
 
 
 def test_each_class_has_a_sheet_and_the_capsules_that_feed_it(context: Context) -> None:
