@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastcaps.training.action_units import UNKNOWN, column
 from fastcaps.training.analysis.claims.measuring import behind_mean, measured, numbered
+from fastcaps.training.analysis.claims.rank_correlation import rank_correlations
 from fastcaps.training.analysis.opened_fold import OpenedFold
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.bootstrap import FEWEST_SUBJECTS
@@ -33,7 +34,6 @@ __all__ = [
     "check_same_frames",
     "intensities_of",
     "intensity_claim",
-    "rank_correlations",
 ]
 
 Numbers = NDArray[np.float64]
@@ -137,23 +137,6 @@ def intensity_claim(
     return IntensityClaim(of_all, of_present)
 
 
-def rank_correlations(first: NDArray[Any], second: NDArray[Any], weights: Numbers) -> Numbers:
-    """Spearman's correlation of frames that count several times.
-
-    Args:
-        first, second: to be correlated, [F].
-        weights: how often each frame counts, R times, [R, F].
-
-    Returns:
-        float64 [R], -1 .. 1; NaN where all that counts is equal.
-    """
-    x, y = _ranks(first, weights), _ranks(second, weights)
-    squares = (weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlations: Numbers = (weights * x * y).sum(axis=1) / np.sqrt(squares)
-    return correlations
-
-
 @dataclass(frozen=True)
 class _Frames:
     """Of one class: numbers of the F frames that count, and the networks' scores of these."""
@@ -255,15 +238,6 @@ def _table(
 def _correlation(frames: int, people: int, found: Sequence[Measure]) -> Correlation:
     baseline, difference = found[1:] or (None, None)
     return Correlation(frames, people, found[0], baseline, difference)
-
-
-def _ranks(numbers: NDArray[Any], weights: Numbers) -> Numbers:
-    """Mean ranks, less their mean: [R, F]."""
-    different, group = np.unique(numbers, return_inverse=True)
-    starts = np.searchsorted(group[order := np.argsort(group)], np.arange(len(different)))
-    totals = np.add.reduceat(weights[:, order], starts, axis=1)
-    ranks = totals.cumsum(axis=1) - totals / 2 - weights.sum(axis=1, keepdims=True) / 2
-    return ranks[:, group]
 
 
 def check_same_frames(tested: Predictions, baseline: Predictions) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from fastcaps.training.analysis.ascent_picture import ascent_picture
 from fastcaps.training.analysis.claims.orthogonality import (
     SAME_DEFORMATION,
     SAME_PERSON,
@@ -14,11 +15,9 @@ from fastcaps.training.analysis.claims.orthogonality import (
     orthogonality_claim,
 )
 from fastcaps.training.analysis.context import Context, Progress, places_of, silently
-from fastcaps.training.analysis.directions import Pair, pairs
-from fastcaps.training.analysis.figures import Pixels, picture_grid, pixels
 from fastcaps.training.analysis.parts.verdicts import CONFIDENCE_NOTE, DECIMALS, verdict
 from fastcaps.training.analysis.places import shared_places
-from fastcaps.training.analysis.section import Picture, Section
+from fastcaps.training.analysis.section import Section
 from fastcaps.training.analysis.target_ascent import (
     TargetAscent,
     further_images,
@@ -35,13 +34,8 @@ from fastcaps.training.tables.model import Cell, Heading, Row, Table
 __all__ = ["ascent"]
 
 SHOWN = 8
-PICTURE_INCHES = 1.1
 MEASURED = 48
 """Images of a target; of a network without capsules, whose cosines tell nothing, those shown."""
-
-MORE, LESS, PLAIN = "#12702f", "#b3261e", "#63636a"
-UNCHANGED = 0.005
-"""Falls of a cosine that its two decimals do not tell."""
 
 TEXT = (
     "Test images that are right in every class are changed by gradient ascent until one unit is as "
@@ -92,7 +86,7 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
         except InputError as error:
             missing.append(f"{fold.name}, {target.name}: {error}")
             continue
-        pictures.append(_picture(context, found, len(images[target])))
+        pictures.append(ascent_picture(context, found, len(images[target])))
         if has_capsules:
             places[target.name] = found.place
             claim = _claim(context, found)
@@ -119,52 +113,6 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
 def _tell(progress: Progress, number: int, count: int, done: int, total: int) -> None:
     """How much is done of ``count`` works of the same size, of which this is one."""
     progress(number * total + done, count * total)
-
-
-def _picture(context: Context, found: TargetAscent, count: int) -> Picture:
-    """Of the first images."""
-    fold, change = found.fold, (found.ascent.images - found.images) / 2 + 0.5
-    rows: list[list[Pixels | None]] = [
-        list(map(pixels, pictures[:count]))
-        for pictures in (found.images, found.ascent.images, change)
-    ]
-    of_unit = {"before": found.ascent.before, "after": found.ascent.after}
-    lengths = {when: vectors[:count].norm(dim=1).tolist() for when, vectors in of_unit.items()}
-    labels = [f"{when}\n{min(of):.2f} to {max(of):.2f}" for when, of in lengths.items()]
-    classes = fold.tested.classes
-    figure = picture_grid(
-        rows,
-        [*labels, "change"],
-        [f"{one.subject}\n{classes[one.class_index]}" for one in found.selected[:count]],
-        between=_cosines(found, count),
-        inches=PICTURE_INCHES,
-    )
-    suffix = "" if found.fold is context.fold else "-baseline"
-    steps = found.ascent.activations.shape[1] - 1
-    return Picture(
-        f"ascent-{found.target.name.replace(', ', '-').replace(' ', '-')}{suffix}",
-        f"{fold.name}: {found.units.name} {found.unit} at row {found.place[0]}, column "
-        f"{found.place[1]} ({found.target.name}), {steps} steps",
-        figure,
-    )
-
-
-def _cosines(found: TargetAscent, count: int) -> dict[int, list[tuple[str, str]]]:
-    """Between neighbours among the first images, of the first row and of the second."""
-    shown = found.selected[:count]
-    found_pairs = pairs(shown, found.shown[:count], found.ascent)
-    of_places = {(pair.first, pair.second): pair for pair in found_pairs}
-    neighbours = [of_places.get((place, place + 1)) for place in range(len(shown) - 1)]
-    return {
-        0: [("", PLAIN) if pair is None else (f"{pair.before:.2f}", PLAIN) for pair in neighbours],
-        1: [("", PLAIN) if pair is None else _after(pair) for pair in neighbours],
-    }
-
-
-def _after(pair: Pair) -> tuple[str, str]:
-    if abs(pair.fall) < UNCHANGED:
-        return f"{pair.after:.2f}", PLAIN
-    return f"{pair.after:.2f}", MORE if pair.fall > 0 else LESS
 
 
 def _claim(context: Context, found: TargetAscent) -> OrthogonalityClaim:

@@ -15,7 +15,7 @@ from fastcaps.training.analysis.claims.deformations import (
 )
 from fastcaps.training.analysis.claims.facial_parts import PartFrames, part_frames
 from fastcaps.training.analysis.claims.measuring import measured
-from fastcaps.training.analysis.claims.unit_answers import Answers, ask, largest_sets
+from fastcaps.training.analysis.claims.unit_answers import Answers, answer, ask, largest_sets
 from fastcaps.training.errors import InputError
 from tests.training.analysis.claims.made import co_occurring
 
@@ -173,6 +173,24 @@ def test_intervals_go_by_those_who_can_be_compared() -> None:
     assert asked.people == 11
     assert asked.people_of_pairs == 11
     assert ask(co_occurring(people=5)).people == 0
+    units = capsules(frames, (0, 2), units=4)
+    found = deformation_claim(asked.frames, {"a": units}, resamples=80).populations["a"].means
+    answers = answer(asked, units)
+    numbers = {
+        "area": lambda chosen: answers.mean_area(chosen),
+        "accuracy": lambda chosen: answers.mean_accuracy(chosen),
+        "responses": lambda chosen: answers.counts(chosen).responses.mean(axis=1),
+    }
+    for name, number in numbers.items():
+        (wanted,) = measured(
+            lambda chosen, number=number: number(chosen)[:, None],
+            [11],
+            12,
+            ["-"],
+            80,
+            recentred=name == "responses",
+        )
+        assert asdict(found)[name] == pytest.approx(wanted)
 
 
 def test_units_that_are_all_the_same_say_so() -> None:

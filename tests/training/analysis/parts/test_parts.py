@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fastcaps.training.analysis.ascent_picture import SIDE_INCHES
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.figures import DPI, GAP, LABEL_INCHES
 from fastcaps.training.analysis.opened_fold import OpenedFold
-from fastcaps.training.analysis.parts.ascent import PICTURE_INCHES, ascent
+from fastcaps.training.analysis.parts import ascent as ascent_part
+from fastcaps.training.analysis.parts.ascent import ascent
 from fastcaps.training.analysis.parts.attributes import attributes
 from fastcaps.training.analysis.parts.coupling import coupling
 from fastcaps.training.analysis.parts.deformations import deformations
@@ -126,6 +128,18 @@ def test_unknown_labels_leave_no_deformations_to_count(context: Context) -> None
     assert len(found.tables) == 1
 
 
+def test_what_few_people_show_is_not_decided(context: Context) -> None:
+    """Scores that grow with intensity, where only five people show any action unit."""
+    tested, index = context.fold.tested, context.fold.prepared.index.copy()
+    neutral = ~np.isin(tested.subjects, [f"S{number}" for number in range(5)])
+    for name in CLASSES:
+        index.loc[neutral, f"{name}_intensity"] = 0
+    prepared = replace(context.fold.prepared, index=index)
+    found = intensity(Context(replace(context.fold, prepared=prepared), resamples=20))
+    assert "not decided by 5 people" in found.verdicts[0]
+    assert found.tables[0].rows[0].cells[1].text == "5"
+
+
 def test_ascent_tells_what_became_of_the_cosines(context: Context) -> None:
     found = ascent(context)
     assert found.missing[0].startswith("eyes: no test image that is right in every class")
@@ -143,7 +157,9 @@ def test_ascent_tells_what_became_of_the_cosines(context: Context) -> None:
         assert number(told.split(" (")[0]) == pytest.approx(-change, abs=1e-9)
 
 
-def test_tables_of_ascent_count_images_that_pictures_do_not_show(context: Context) -> None:
+def test_tables_of_ascent_count_images_that_pictures_do_not_show(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where only the first person's two last frames are right in every class."""
     tested = context.fold.tested
     scores, labels = tested.scores.copy(), tested.labels.copy()
@@ -154,9 +170,14 @@ def test_tables_of_ascent_count_images_that_pictures_do_not_show(context: Contex
     found = ascent(replace(context, fold=fold, baseline=None, targets=(Target("mouth"),)))
     (picture,), (table,) = found.pictures, found.tables
     width = cv2.imdecode(np.frombuffer(picture.png, np.uint8), cv2.IMREAD_COLOR).shape[1]
-    two = 2 * (1 + GAP) * PICTURE_INCHES
+    two = 2 * (1 + GAP) * SIDE_INCHES
     assert width == pytest.approx((LABEL_INCHES + two) * DPI, abs=2)
+    images = number(table.title.split("in ")[1].split(" ")[0])
+    assert images > 8
     assert "images of 8 people" in table.title
+    monkeypatch.setattr(ascent_part, "MEASURED", 5)
+    (table,) = ascent(replace(context, fold=fold, baseline=None, targets=(Target("mouth"),))).tables
+    assert "in 5 images" in table.title
 
 
 def test_each_class_has_a_sheet_and_the_capsules_that_feed_it(context: Context) -> None:
