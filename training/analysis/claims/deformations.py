@@ -213,12 +213,15 @@ def _means(
         return [measures[row * columns : (row + 1) * columns] for row in range(len(reasons))]
 
     one, two, pair, any_pair = _reasons(asked)
-    people = asked.people
-    counts = table(_counts, (one, two, pair), [people] * 3, recentred=True)
+    people, people_of_both = asked.people, asked.people_of(asked.measured_pairs)
+    of_counts = [people, people, min(people, people_of_both)]
+    counts = table(_counts, (one, two, pair), of_counts, recentred=True)
     most = len(asked.measured)
     for row, largest in zip(counts, (most, 1, most), strict=True):
         row[: len(found)] = [_within(each, largest) for each in row[: len(found)]]
-    averages = table(_averages, (one, any_pair), [people, asked.people_of_pairs], recentred=False)
+    averages = table(
+        _averages, (one, any_pair), [people, asked.people_of(asked.pairs)], recentred=False
+    )
     return [Deformations(*each) for each in zip(*counts, *averages, strict=True)]
 
 

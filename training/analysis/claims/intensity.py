@@ -47,8 +47,8 @@ class Correlation:
 
     Attributes:
         frames: that it is measured on.
-        people: on whom it rests, as they have frames of another intensity than the most frequent
-            one; of a mean, see :func:`.measuring.behind_mean`.
+        people: on whom it rests: the fewest without whose frames all would be of one intensity; of
+            a mean, see :func:`.measuring.behind_mean`.
         network: of the network's scores.
         baseline: of the baseline's; None where there is no baseline.
         difference: how much larger the network's is; None where there is no baseline.
@@ -157,16 +157,15 @@ class _Frames:
         return np.stack([*each, *(each[0] - other for other in each[1:])], axis=1)
 
     def people(self, owner: NDArray[np.int64]) -> int:
-        """On whom the correlation rests: whose frames have another intensity than most.
+        """On whom the correlation rests: the fewest without whose frames all would be of one
+        intensity.
 
         Args:
             owner: whose all M frames are.
         """
-        values, counts = np.unique(self.intensities, return_counts=True)
-        if not len(values):
-            return 0
-        differs = self.intensities != values[counts.argmax()]
-        return len(np.unique(owner[self.rows[differs]]))
+        owner = owner[self.rows]
+        others = [self.intensities != value for value in np.unique(self.intensities)]
+        return min((len(np.unique(owner[differs])) for differs in others), default=0)
 
     @property
     def missing(self) -> str:

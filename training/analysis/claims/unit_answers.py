@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -58,10 +58,9 @@ class Questions:
         """On whom it rests what is found of single action units, see :func:`behind_mean`."""
         return behind_mean([self.comparisons[place].people for place in self.measured])
 
-    @property
-    def people_of_pairs(self) -> int:
+    def people_of(self, pairs: Sequence[Pair]) -> int:
         """On whom it rests what is found of pairs."""
-        return behind_mean([people_of(self.frames, pair) for pair in self.pairs])
+        return behind_mean([people_of(self.frames, pair) for pair in pairs])
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ TEXT = (
 
 
 PEOPLE_NOTE = (
-    "with frames of another intensity than the most frequent one: on these the correlation rests; "
+    "the fewest without whose frames all would be of one intensity, as on these it rests; "
     "of the mean, the harmonic mean of its classes, of which those with fewer than "
     f"{FEWEST_SUBJECTS} are left out where others have more"
 )

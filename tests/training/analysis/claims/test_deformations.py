@@ -164,31 +164,33 @@ def test_one_action_unit_can_only_raise() -> None:
 
 
 def test_intervals_go_by_those_who_can_be_compared() -> None:
-    """One action unit is compared in ten people of twelve, the others in all."""
+    """One action unit is compared in nine people of twelve, the others in all."""
     frames = co_occurring(people=12)
     shown = frames.shown.copy()
-    shown[frames.owner < 2, 1] = False
+    shown[frames.owner < 3, 1] = False
     asked = ask(replace(frames, shown=shown))
-    assert [each.people for each in asked.comparisons] == [12, 10, 12, 12]
+    assert [each.people for each in asked.comparisons] == [12, 9, 12, 12]
     assert asked.people == 11
-    assert asked.people_of_pairs == 11
+    assert asked.people_of(asked.pairs) == asked.people_of(asked.measured_pairs) == 10
+    assert asked.people_of([(0, 1)]) == 9
     assert ask(co_occurring(people=5)).people == 0
     units = capsules(frames, (0, 2), units=4)
     found = deformation_claim(asked.frames, {"a": units}, resamples=80).populations["a"].means
     answers = answer(asked, units)
     numbers = {
-        "area": lambda chosen: answers.mean_area(chosen),
-        "accuracy": lambda chosen: answers.mean_accuracy(chosen),
-        "responses": lambda chosen: answers.counts(chosen).responses.mean(axis=1),
+        "area": (11, lambda chosen: answers.mean_area(chosen)),
+        "accuracy": (10, lambda chosen: answers.mean_accuracy(chosen)),
+        "responses": (11, lambda chosen: answers.counts(chosen).responses.mean(axis=1)),
+        "distinct": (10, lambda chosen: answers.counts(chosen).distinct.mean(axis=1)),
     }
-    for name, number in numbers.items():
+    for name, (people, number) in numbers.items():
         (wanted,) = measured(
             lambda chosen, number=number: number(chosen)[:, None],
-            [11],
+            [people],
             12,
             ["-"],
             80,
-            recentred=name == "responses",
+            recentred=name in ("responses", "distinct"),
         )
         assert asdict(found)[name] == pytest.approx(wanted)
 

@@ -150,7 +150,7 @@ def test_what_few_people_show_has_no_interval_and_no_part_in_the_mean() -> None:
     assert (rare.network["low"], rare.network["high"]) == (None, None)
     assert table.averaged == ("AU01",)
     assert table.average == table.classes["AU01"]
-    # Where it is always there, those count who show it more or less than most do.
+    # Where it is always there, those count who show it more or less than others do.
     always = np.where(shows, intensities[:, 1], 3).clip(1)[:, None].astype(np.int8)
     alone = replace(
         tested, classes=("AU02",), labels=np.ones_like(always), scores=tested.scores[:, 1:]
@@ -162,6 +162,16 @@ def test_what_few_people_show_has_no_interval_and_no_part_in_the_mean() -> None:
     table = intensity_claim(tested, intensities, resamples=50).all_frames
     assert table.averaged == ("AU01", "AU02")
     assert (table.average.people, table.average.network["low"]) == (3, None)
+
+
+@pytest.mark.parametrize(("few", "many"), [(3, 4), (4, 3)])
+def test_people_count_and_not_their_frames(few: int, many: int) -> None:
+    """Two people with many frames of one intensity, ten with few of another."""
+    owner = np.repeat(np.arange(12), [60] * 2 + [5] * 10)
+    intensities = np.where(owner < 2, few, many)[:, None].astype(np.int8)
+    scores = np.random.default_rng(0).random((170, 1))
+    tested = predictions(intensities > 0, scores, [f"S{number:02d}" for number in owner])
+    assert intensity_claim(tested, intensities, resamples=5).present.average.people == 2
 
 
 def test_one_subject_has_no_interval() -> None:
