@@ -36,7 +36,7 @@ class TargetAscent:
         target: what was to be climbed.
         units: of the network.
         unit, place: that was made more active.
-        selected: what the images stand for.
+        selected: what the images stand for; those that decided on the unit come first.
         shown: and the labels of what they show at the target, int8 [B, A].
         images: before, [B, C, side, side] in 0 .. 1.
         ascent: and after.
@@ -134,6 +134,7 @@ def target_ascent(
     target: Target,
     selected: tuple[Selected, ...],
     progress: Progress,
+    further: tuple[Selected, ...] = (),
 ) -> TargetAscent:
     """Make one unit at the place of a target more active.
 
@@ -146,6 +147,7 @@ def target_ascent(
         target: which unit; for the places of another network, those with the nearest centre.
         selected: the images, at least one.
         progress: is told how far it is.
+        further: others that are climbed, too, but do not decide on which unit.
 
     Raises:
         InputError: there is no such unit or place, the network's units have no places, or an
@@ -153,11 +155,12 @@ def target_ascent(
     """
     units = unit_map(fold.network)
     place = _place(context, fold, target, units)
-    places = places_of(selected)
+    every = selected + further
+    places = places_of(every)
     shown, images = shown_labels(fold, target)[places], fold.images(places)
-    unit = _unit(fold, target, units, place, images, selected)
+    unit = _unit(fold, target, units, place, images[: len(selected)], selected)
     ascent = ascend(units, images, unit, place, context.ascent, progress)
-    return TargetAscent(fold, target, units, unit, place, selected, shown, images, ascent)
+    return TargetAscent(fold, target, units, unit, place, every, shown, images, ascent)
 
 
 def _place(context: Context, fold: OpenedFold, target: Target, units: UnitMap) -> Place:

@@ -13,8 +13,14 @@ from fastcaps.training.analysis.ascent import AscentSettings
 from fastcaps.training.analysis.context import Context
 from fastcaps.training.analysis.coupling import coupling_maps
 from fastcaps.training.analysis.opened_fold import OpenedFold
+from fastcaps.training.analysis.selection import Selected
 from fastcaps.training.analysis.shown_labels import shown_labels
-from fastcaps.training.analysis.target_ascent import further_images, target_ascent, target_images
+from fastcaps.training.analysis.target_ascent import (
+    TargetAscent,
+    further_images,
+    target_ascent,
+    target_images,
+)
 from fastcaps.training.analysis.targets import Target
 from fastcaps.training.analysis.units import unit_map
 from fastcaps.training.errors import InputError
@@ -144,6 +150,22 @@ def test_the_unit_is_the_one_that_counts_most(tmp_path: Path, name: str) -> None
     torch.testing.assert_close(found.ascent.before, before)
     assert told == [(1, 2), (2, 2)]
     assert torch.equal(found.images, fold.images(np.array([one.place for one in selected])))
+
+
+def test_further_images_do_not_decide_on_the_unit(tmp_path: Path) -> None:
+    fold = opened(tmp_path, "ab", [[0, 1, 0], [0, 0, 1]])
+    context = Context(fold, ascent=AscentSettings(steps=1))
+    images = target_images(context, Target("mouth"), 2)
+
+    def climbed(some: tuple[Selected, ...], further: tuple[Selected, ...] = ()) -> TargetAscent:
+        return target_ascent(context, fold, Target("mouth"), some, lambda *step: None, further)
+
+    units = [climbed((one,)).unit for one in images]
+    assert units[0] != units[1]
+    for first, second in ((0, 1), (1, 0)):
+        found = climbed((images[first],), (images[second],))
+        assert (found.unit, found.selected) == (units[first], (images[first], images[second]))
+        assert len(found.ascent.after) == len(found.images) == 2
 
 
 def test_a_place_and_a_capsule_can_be_chosen(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ class DeformationClaim:
         frames, subjects: that it is measured on.
         people_compared: by action unit, people with frames that differ in it only; those with
             fewer than six are not measured.
+        people, people_of_pairs: on whom means over action units and over pairs rest, see
+            :func:`.measuring.behind_mean`.
         pairs: action units of which six people or more show either without the other.
         populations: by name.
         differences: how much larger the first population's means are, by each other one.
@@ -108,6 +110,8 @@ class DeformationClaim:
     frames: int
     subjects: int
     people_compared: Mapping[int, int]
+    people: int
+    people_of_pairs: int
     pairs: tuple[tuple[int, int], ...]
     populations: Mapping[str, Population]
     differences: Mapping[str, Deformations]
@@ -161,6 +165,8 @@ def deformation_claim(
             unit: each.people
             for unit, each in zip(frames.action_units, asked.comparisons, strict=True)
         },
+        people=asked.people,
+        people_of_pairs=asked.people_of(asked.pairs),
         pairs=tuple(
             (frames.action_units[first], frames.action_units[second])
             for first, second in asked.pairs

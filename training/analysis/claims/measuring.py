@@ -65,10 +65,10 @@ def measured(
 def behind_mean(people: Sequence[int]) -> int:
     """On how many people a mean rests, from on how many its parts do: their harmonic mean.
 
-    The variance of a part falls with the number of people, so as many people each would give the
-    mean the variance that it has. 0 for no parts.
+    The variance of a part falls with the number of people, so that with as many for each part the
+    mean of independent parts would vary as it does. Rounded down; 0 for no parts.
     """
-    return round(harmonic_mean(people)) if len(people) else 0
+    return int(harmonic_mean(people)) if len(people) else 0
 
 
 def against_first(values: NDArray[np.float64]) -> NDArray[np.float64]:

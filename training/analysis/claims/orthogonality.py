@@ -53,12 +53,14 @@ class Orthogonality:
     Attributes:
         pairs: how many.
         subjects: whose images they are of.
+        people: on whom it rests: the fewest without whose images there would be no pair.
         before, after: ascent.
         change: after less before; below 0 where directions become more orthogonal.
     """
 
     pairs: int
     subjects: int
+    people: int
     before: Measure
     after: Measure
     change: Measure
@@ -150,7 +152,7 @@ def _of_kind(
     """Of pairs of images, bool [B, B]."""
     count = int(pairs.sum())
     if not count:
-        return Orthogonality(0, 0, *[undefined(f"no two images: {kind}")] * 3)
+        return Orthogonality(0, 0, 0, *[undefined(f"no two images: {kind}")] * 3)
     people = np.unique(owner[np.concatenate(np.nonzero(pairs))])
     is_owner = (owner == people[:, None]).astype(np.float64)
     by_people = [is_owner @ (pairs * each) @ is_owner.T for each in (*cosines, np.ones(1))]
@@ -167,6 +169,21 @@ def _of_kind(
             before, after = totals[0] / totals[2], totals[1] / totals[2]
         return np.stack([before, after, after - before], axis=1)
 
-    subjects = len(people)
-    found = measured(statistic, [subjects] * 3, subjects, ["no pair"] * 3, resamples, seed)
-    return Orthogonality(count, subjects, *found)
+    subjects, behind = len(people), _fewest(by_people[2] > 0)
+    found = measured(statistic, [behind] * 3, subjects, ["no pair"] * 3, resamples, seed)
+    return Orthogonality(count, subjects, behind, *found)
+
+
+def _fewest(linked: NDArray[np.bool_]) -> int:
+    """How many people have to go for no pair to be left, those with most others first.
+
+    Args:
+        linked: whose images are in pairs, bool [S, S].
+    """
+    linked = linked | linked.T
+    count = 0
+    while linked.any():
+        most = linked.sum(axis=0).argmax()
+        linked[most] = linked[:, most] = False
+        count += 1
+    return count

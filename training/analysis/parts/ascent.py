@@ -51,10 +51,11 @@ TEXT = (
     "two things: those in images of one person that show different deformations become more "
     "orthogonal, and those in images of different people that show the same one do not. "
     "Deformations are the same where all labels of the part's action units are, and of faces with "
-    "emotions, or at a place that is told by its row and column, all labels. Few people have two "
-    "images that are right in every class and differ there, so the tables also count images that "
-    "are right in the part's own action units, the surest of each person for each set of labels. "
-    "Intervals are of this unit and these images.",
+    "emotions, or at a place that is told by its row and column, all labels. As few people may "
+    f"have two such images that differ there, the tables also count, up to {MEASURED} in all, "
+    "images that are right in the classes that change the part, one for each other set of labels "
+    "of a person; they do not decide which unit is climbed. Intervals are of this unit and these "
+    "images.",
 )
 
 
@@ -78,15 +79,15 @@ def ascent(context: Context, progress: Progress = silently) -> Section:
     for number, (target, fold) in enumerate(work):
         told = partial(_tell, progress, number, len(work))
         has_capsules = isinstance(fold.network, CapsuleNetwork)
-        selected = images[target]
+        selected, further = images[target], ()
         if has_capsules:
-            selected += further_images(context, target, selected, MEASURED - len(selected))
+            further = further_images(context, target, selected, MEASURED - len(selected))
         try:
-            found = target_ascent(context, fold, target, selected, told)
+            found = target_ascent(context, fold, target, selected, told, further)
         except InputError as error:
             missing.append(f"{fold.name}, {target.name}: {error}")
             continue
-        pictures.append(ascent_picture(context, found, len(images[target])))
+        pictures.append(ascent_picture(context, found, len(selected)))
         if has_capsules:
             places[target.name] = found.place
             claim = _claim(context, found)
@@ -140,7 +141,7 @@ def _verdict(found: TargetAscent, kind: Orthogonality, images: str) -> str:
         f"{found.target.name}: ascent makes directions in images {images} more orthogonal (fall of "
         "the absolute cosine)",
         fall,
-        kind.subjects,
+        kind.people,
     )
 
 

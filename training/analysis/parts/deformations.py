@@ -102,12 +102,12 @@ def deformations(context: Context, progress: Progress = silently) -> Section:
 
 
 def _verdicts(found: DeformationClaim) -> list[str]:
-    part, people = found.part, found.subjects
+    part = found.part
     verdicts = [
         verdict(
             f"{part}: {COUNTED[name]} has more than one distinct deformation",
             found.populations[name].means.distinct,
-            people,
+            found.people,
             beyond=1,
             at_least=True,
         )
@@ -117,8 +117,14 @@ def _verdicts(found: DeformationClaim) -> list[str]:
     for other, difference in found.differences.items():
         than = f"than {COUNTED[other]}"
         verdicts += [
-            verdict(f"{part}: a capsule has more of them {than}", difference.distinct, people),
-            verdict(f"{part}: it tells two apart better {than}", difference.accuracy, people),
+            verdict(
+                f"{part}: a capsule has more of them {than}", difference.distinct, found.people
+            ),
+            verdict(
+                f"{part}: it tells two apart better {than}",
+                difference.accuracy,
+                found.people_of_pairs,
+            ),
         ]
     return verdicts
 
@@ -141,7 +147,8 @@ def _place(context: Context, region: str) -> tuple[Place, str]:
 
 def _table(found: DeformationClaim, place: str) -> Table:
     notes = Notes()
-    told = notes.numbers([CONFIDENCE_NOTE])
+    behind = f"of {found.people} people, and of {found.people_of_pairs} for two action units"
+    told = notes.numbers([f"{CONFIDENCE_NOTE}, {behind}: harmonic means of those compared"])
     constant = notes.numbers(["units that give the same in all frames; means are over the others"])
     rows = [
         Row(

@@ -24,7 +24,7 @@ def verdict(
     Args:
         claim: a sentence without its full stop.
         measure: what the claim says is large.
-        people: that it is measured on.
+        people: that it rests on.
         beyond: what it has to be above.
         at_least: whether the true value may be larger, so that a small one says nothing.
     """

@@ -52,6 +52,7 @@ def test_intervals_go_by_the_people_that_a_number_rests_on() -> None:
 def test_a_mean_rests_on_the_harmonic_mean_of_people() -> None:
     assert behind_mean([16, 16]) == 16
     assert behind_mean([6, 16, 16, 16]) == 11
+    assert behind_mean([5, 7]) == 5
     assert behind_mean([3, 0]) == 0
     assert behind_mean([]) == 0
 

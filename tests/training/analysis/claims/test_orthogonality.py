@@ -58,23 +58,23 @@ def by_hand(
 
 def test_values_and_intervals_are_those_of_pairs_one_by_one() -> None:
     random = np.random.default_rng(0)
-    subjects, classes = images()
-    before, after = random.normal(size=(2, 15, 4))
+    subjects, classes = images(people=6)
+    before, after = random.normal(size=(2, 18, 4))
     found = orthogonality_claim(
         before.astype(np.float32),
         after.astype(np.float32),
         subjects,
         labels_of(classes),
-        np.arange(15),
+        np.arange(18),
         resamples=40,
         seed=2,
     )
     names = sorted(set(subjects.tolist()))
-    draws = np.random.default_rng(2).multinomial(5, [0.2] * 5, size=40)
-    # A person drawn five times leaves no pair of different people; it does not come up here.
-    assert draws.max() < 5
+    draws = np.random.default_rng(2).multinomial(6, [1 / 6] * 6, size=40)
+    # A person drawn six times leaves no pair of different people; it does not come up here.
+    assert draws.max() < 6
     values = []
-    for drawn in [np.ones(5, int), *draws]:
+    for drawn in [np.ones(6, int), *draws]:
         times = dict(zip(names, drawn.tolist(), strict=True))
         both = [by_hand(vectors, subjects, classes, times) for vectors in (before, after)]
         values.append([[both[0][k], both[1][k], both[1][k] - both[0][k]] for k in both[0]])
@@ -82,10 +82,12 @@ def test_values_and_intervals_are_those_of_pairs_one_by_one() -> None:
         for which, measure in enumerate((each.before, each.after, each.change)):
             column = np.array(values)[:, place, which]
             assert measure["value"] == pytest.approx(column[0], rel=1e-5), kind
-            wanted = np.percentile(column[1:], tails(5))
+            wanted = np.percentile(column[1:], tails(each.people))
             np.testing.assert_allclose((measure["low"], measure["high"]), wanted, rtol=1e-5)
-    assert [each.pairs for each in found.kinds.values()] == [15, 30, 60]
-    assert (found.images, found.off, found.subjects) == (15, 0, 5)
+    assert [each.pairs for each in found.kinds.values()] == [18, 45, 90]
+    # Without five of six nobody is left to be compared with.
+    assert [each.people for each in found.kinds.values()] == [6, 5, 5]
+    assert (found.images, found.off, found.subjects) == (18, 0, 6)
 
 
 def test_deformations_that_part() -> None:
@@ -193,3 +195,20 @@ def test_shapes_that_do_not_fit() -> None:
         orthogonality_claim(np.ones((15, 2)), np.ones((15, 3)), subjects, shown, np.arange(15))
     with pytest.raises(InputError, match=r"got \[14, 2\] and \[14, 2\]"):
         orthogonality_claim(np.ones((14, 2)), np.ones((14, 2)), subjects, shown, np.arange(15))
+
+
+def test_numbers_rest_on_those_without_whom_there_is_no_pair() -> None:
+    """One person shows another deformation than all others: of the pairs all are that one's."""
+    subjects = np.array(list("abcdefgh"))
+    vectors = np.random.default_rng(0).normal(size=(8, 4))
+    claim = orthogonality_claim(
+        vectors, -vectors, subjects, labels_of([1, 0, 0, 0, 0, 0, 0, 0]), np.arange(8), resamples=9
+    )
+    both, same = claim.kinds[BOTH], claim.kinds[OTHER_PERSON]
+    assert (both.pairs, both.subjects, both.people, both.before["low"]) == (7, 8, 1, None)
+    assert (same.pairs, same.subjects, same.people) == (21, 7, 6)
+    # Three times two people who show the same.
+    twos = orthogonality_claim(
+        vectors[:6], vectors[:6], subjects[:6], labels_of([0, 0, 1, 1, 2, 2]), np.arange(6)
+    )
+    assert (twos.kinds[OTHER_PERSON].pairs, twos.kinds[OTHER_PERSON].people) == (3, 3)
