@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def target_images(context: Context, target: Target, count: int) -> tuple[Selecte
     """
     fitting = _fitting(context.fold, target)
     fit = [one for one in context.selected if one.class_index in fitting]
-    return _in_turn(_by_person(context.fold, target, fit))[:count]
+    return _in_turn(_by_person(context.fold, target, fit), count)
 
 
 def further_images(
@@ -88,7 +89,7 @@ def further_images(
         count: the most images.
     """
     right = right_frames(context.fold.tested, _fitting(context.fold, target))
-    return _in_turn(_by_person(context.fold, target, right, taken))[:count]
+    return _in_turn(_by_person(context.fold, target, right, taken), count)
 
 
 def _fitting(fold: OpenedFold, target: Target) -> list[int]:
@@ -111,21 +112,22 @@ def _by_person(
     return found
 
 
-def _in_turn(left: dict[str, list[Selected]]) -> tuple[Selected, ...]:
-    """Several of whoever has most, then two at a time of each; lists are emptied."""
+def _in_turn(left: dict[str, list[Selected]], count: int) -> tuple[Selected, ...]:
+    """Several of whoever has most, then two at a time of each, taken from the lists."""
     people = sorted(left, key=lambda subject: -len(left[subject]))
     taken: list[Selected] = []
     for subject in people[:1]:
         taken += left[subject][:OF_FIRST_PERSON]
         del left[subject][:OF_FIRST_PERSON]
-    while any(left.values()):
+    of_class = Counter(one.class_index for one in taken)
+    while len(taken) < count and any(left.values()):
         for subject in (*people[1:], *people[:1]):
             for _ in left[subject][:OF_OTHERS]:
-                classes = [one.class_index for one in taken]
-                rarest = min(left[subject], key=lambda one: classes.count(one.class_index))
+                rarest = min(left[subject], key=lambda one: of_class[one.class_index])
                 left[subject].remove(rarest)
                 taken.append(rarest)
-    return tuple(taken)
+                of_class[rarest.class_index] += 1
+    return tuple(taken[:count])
 
 
 def target_ascent(

@@ -50,12 +50,12 @@ TEXT = (
     "That ascent parts the directions of different deformations (the paper's section 4.4) asks for "
     "two things: those in images of one person that show different deformations become more "
     "orthogonal, and those in images of different people that show the same one do not. "
-    "Deformations are the same where all labels of the part's action units are, and of faces with "
-    "emotions, or at a place that is told by its row and column, all labels. As few people may "
-    f"have two such images that differ there, the tables also count, up to {MEASURED} in all, "
-    "images that are right in the classes that change the part, one for each other set of labels "
-    "of a person; they do not decide which unit is climbed. Intervals are of this unit and these "
-    "images.",
+    "Deformations are the same where all labels of the part's action units are, learned by the "
+    "network or not, and of faces with emotions, or at a place that is told by its row and column, "
+    "all labels. As few people may have two such images that differ there, the tables also count, "
+    f"up to {MEASURED} in all, images that are right in the classes that change the part, one for "
+    "each other set of labels of a person; they do not decide which unit is climbed. Intervals are "
+    "of this unit and these images.",
 )
 
 
