@@ -71,6 +71,7 @@ def target_images(context: Context, target: Target, count: int) -> tuple[Selecte
     """
     fitting = _fitting(context.fold, target)
     fit = [one for one in context.selected if one.class_index in fitting]
+    fit.sort(key=lambda one: -one.score)
     return _in_turn(_by_person(context.fold, target, fit), count)
 
 
@@ -100,11 +101,11 @@ def _fitting(fold: OpenedFold, target: Target) -> list[int]:
 def _by_person(
     fold: OpenedFold, target: Target, images: Sequence[Selected], taken: Sequence[Selected] = ()
 ) -> dict[str, list[Selected]]:
-    """The surest image of each person for each set of labels at the target that none taken has."""
+    """The first image of each person for each set of labels at the target that none taken has."""
     shown = shown_labels(fold, target)
     seen = {(one.subject, shown[one.place].tobytes()) for one in taken}
     found: dict[str, list[Selected]] = {}
-    for one in sorted(images, key=lambda one: -one.score):
+    for one in images:
         key = (one.subject, shown[one.place].tobytes())
         if key not in seen:
             seen.add(key)
