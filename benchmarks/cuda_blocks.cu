@@ -33,32 +33,40 @@ static std::string name(const std::string& kernel, const std::string& rest = "")
   return kernel + "<" + stored<S> + ", " + std::to_string(D) + rest + ">";
 }
 
-template <class S, int D, bool OVER_INPUTS>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 static void print_gradients() {
-  const std::string rest = OVER_INPUTS ? ", true, true" : ", false, true";
+  const std::string rest =
+      std::string(OVER_INPUTS ? ", true" : ", false") + (EXACT ? ", true" : ", false");
   print(
       name<S, D>("agreement_gradients_kernel", rest), kGradientThreads,
-      AgreementGradients<S, D, OVER_INPUTS, true>::kSharedBytes);
+      AgreementGradients<S, D, OVER_INPUTS, EXACT>::kSharedBytes);
   print(
       name<S, D>("weight_gradients_kernel", rest), kGradientThreads,
-      WeightGradients<S, D, OVER_INPUTS, true>::kSharedBytes);
+      WeightGradients<S, D, OVER_INPUTS, EXACT>::kSharedBytes);
 }
 
-template <class S, int D>
+template <class S, int D, bool EXACT>
 static void print_pass(const std::string& name_of_coupling, Coupling coupling) {
+  const std::string rest =
+      ", " + std::to_string(D) + ", " + name_of_coupling + (EXACT ? ", true, 2" : ", false, 2");
   print(
-      name<S, 8>(
-          "weighted_sums_kernel", ", " + std::to_string(D) + ", " + name_of_coupling + ", true, 2"),
-      kPassThreads<D>, PassShared<S, 8, D>::bytes(2, coupling));
+      name<S, 8>("weighted_sums_kernel", rest), kPassThreads<D>,
+      PassShared<S, 8, D>::bytes(2, coupling));
+}
+
+template <class S, int D, bool EXACT>
+static void print_products() {
+  print_pass<S, D, EXACT>("uniform", Coupling::kUniform);
+  print_pass<S, D, EXACT>("over outputs", Coupling::kOverOutputs);
+  print_pass<S, D, EXACT>("over inputs", Coupling::kOverInputs);
+  print_gradients<S, D, false, EXACT>();
+  print_gradients<S, D, true, EXACT>();
 }
 
 template <class S, int D>
 static void print_dim() {
-  print_pass<S, D>("uniform", Coupling::kUniform);
-  print_pass<S, D>("over outputs", Coupling::kOverOutputs);
-  print_pass<S, D>("over inputs", Coupling::kOverInputs);
-  print_gradients<S, D, false>();
-  print_gradients<S, D, true>();
+  print_products<S, D, true>();
+  if constexpr (!kFitsTF32<S>) print_products<S, D, false>();
   print(name<S, D>("combine_kernel"), kVectorThreads, kCombineSharedBytes);
   print(name<S, D>("combine_gradients_kernel"), kVectorThreads, kCombineGradientsSharedBytes);
 }

@@ -92,17 +92,17 @@ INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0
 
 
 class Precision(NamedTuple):
-    """A dtype of the tensors, and PyTorch's setting for products of float32 matrices."""
+    """A dtype of the tensors, and whether products of float32 may be TF32."""
 
     dtype: torch.dtype
-    float32_products: str
+    allow_tf32: bool = False
 
 
 PRECISIONS = {
-    "float32": Precision(torch.float32, "highest"),
-    "TF32": Precision(torch.float32, "high"),
-    "bfloat16": Precision(torch.bfloat16, "highest"),
-    "float16": Precision(torch.float16, "highest"),
+    "float32": Precision(torch.float32),
+    "TF32": Precision(torch.float32, allow_tf32=True),
+    "bfloat16": Precision(torch.bfloat16),
+    "float16": Precision(torch.float16),
 }
 """What the kernels are compiled for: float32 as three TF32 products, float32 as one, halves."""
 
@@ -204,32 +204,33 @@ def record(
     """Every variant that the operators launch on these shapes and GPUs, and where."""
     found: dict[Variant, Uses] = {}
     for name, precision in product(names, precisions):
-        setting, size = PRECISIONS[precision], SHAPES[name].size
+        size = SHAPES[name].size
         sizes = {"D_in": size.in_dim, "N_out": size.outputs, "D_out": size.out_dim}
-        for operator, axis, run in _calls(SHAPES[name], setting.dtype):
+        for operator, axis, run in _calls(SHAPES[name], PRECISIONS[precision]):
             if tiles.why_not(operator, **sizes) is not None:
                 continue
             for architecture in architectures:
                 use = (operator, name, precision, axis, architecture)
-                with _recorded(found, use), _products(setting.float32_products):
+                with _recorded(found, use):
                     run()
     return found
 
 
-def _calls(shape: Shape, dtype: torch.dtype) -> Iterator[tuple[str, str, Callable[[], object]]]:
+def _calls(shape: Shape, precision: Precision) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Calls of every operator on a shape's tensors: its name, the softmax's axis or "", itself."""
     size, backward = shape.size, "forward+backward" in shape.modes
-    new = partial(torch.empty, dtype=dtype, device="meta")
+    new = partial(torch.empty, dtype=precision.dtype, device="meta")
     u = new(size.batch, size.inputs, size.in_dim)
     weight = new(size.inputs, size.in_dim, size.outputs, size.out_dim)
     u_hat = new(size.batch, size.inputs, size.outputs, size.out_dim)
     yield "squash", "", partial(_squash, u, backward)
-    yield "prediction_vectors", "", partial(_prediction_vectors, u, weight, u_hat, backward)
+    tf32 = precision.allow_tf32
+    yield "prediction_vectors", "", partial(_prediction_vectors, u, weight, u_hat, tf32, backward)
     for axis in SOFTMAX_OVER:
         over_inputs = axis == "inputs"
         yield "dynamic_routing", axis, partial(_dynamic_routing, u_hat, over_inputs, backward)
-        yield "routed_capsules", axis, partial(_routed, u, weight, over_inputs, backward)
-        yield "coupling_coefficients", axis, partial(_coefficients, u, weight, over_inputs)
+        yield "routed_capsules", axis, partial(_routed, u, weight, over_inputs, tf32, backward)
+        yield "coupling_coefficients", axis, partial(_coefficients, u, weight, over_inputs, tf32)
 
 
 def _operator(name: str) -> Any:
@@ -242,10 +243,12 @@ def _squash(capsules: Tensor, backward: bool) -> None:
         _operator("squash").backward(v, capsules)
 
 
-def _prediction_vectors(u: Tensor, weight: Tensor, u_hat: Tensor, backward: bool) -> None:
-    _operator("prediction_vectors").forward(u, weight)
+def _prediction_vectors(
+    u: Tensor, weight: Tensor, u_hat: Tensor, allow_tf32: bool, backward: bool
+) -> None:
+    _operator("prediction_vectors").forward(u, weight, allow_tf32)
     if backward:
-        _operator("prediction_vectors").backward(u_hat, u, weight, True, True)
+        _operator("prediction_vectors").backward(u_hat, u, weight, allow_tf32, True, True)
 
 
 def _dynamic_routing(u_hat: Tensor, over_inputs: bool, backward: bool) -> None:
@@ -256,27 +259,17 @@ def _dynamic_routing(u_hat: Tensor, over_inputs: bool, backward: bool) -> None:
         routing.backward(v, u_hat, None, None, *saved, *options)
 
 
-def _routed(u: Tensor, weight: Tensor, over_inputs: bool, backward: bool) -> None:
+def _routed(u: Tensor, weight: Tensor, over_inputs: bool, allow_tf32: bool, backward: bool) -> None:
     layer = _operator("routed_capsules")
-    options = (ITERATIONS, over_inputs, False)
+    options = (ITERATIONS, over_inputs, False, allow_tf32)
     v, *saved = layer.forward(u, weight, None, None, *options)
     if backward:
         layer.backward(v, u, weight, None, None, *saved, *options, True, True)
 
 
-def _coefficients(u: Tensor, weight: Tensor, over_inputs: bool) -> None:
-    _operator("coupling_coefficients").forward(u, weight, None, None, ITERATIONS, over_inputs)
-
-
-@contextmanager
-def _products(setting: str) -> Iterator[None]:
-    """PyTorch's setting for products of float32 matrices, for a while."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(setting)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def _coefficients(u: Tensor, weight: Tensor, over_inputs: bool, allow_tf32: bool) -> None:
+    options = (ITERATIONS, over_inputs, allow_tf32)
+    _operator("coupling_coefficients").forward(u, weight, None, None, *options)
 
 
 @contextmanager

@@ -9,10 +9,10 @@
 STABLE_TORCH_LIBRARY(fastcaps, library) {
   library.def("squash(Tensor s) -> Tensor");
   library.def("squash_backward(Tensor grad, Tensor s) -> Tensor");
-  library.def("prediction_vectors(Tensor u, Tensor weight) -> Tensor");
+  library.def("prediction_vectors(Tensor u, Tensor weight, bool allow_tf32) -> Tensor");
   library.def(
-      "prediction_vectors_backward(Tensor grad, Tensor u, Tensor weight, bool need_u, "
-      "bool need_weight) -> (Tensor, Tensor)");
+      "prediction_vectors_backward(Tensor grad, Tensor u, Tensor weight, bool allow_tf32, "
+      "bool need_u, bool need_weight) -> (Tensor, Tensor)");
   library.def(
       "dynamic_routing(Tensor u_hat, Tensor? bias, Tensor? prior, int iterations, "
       "bool softmax_over_inputs, bool detach_routing) -> (Tensor, Tensor, Tensor)");
@@ -22,14 +22,16 @@ STABLE_TORCH_LIBRARY(fastcaps, library) {
       "-> (Tensor, Tensor, Tensor)");
   library.def(
       "routed_capsules(Tensor u, Tensor weight, Tensor? bias, Tensor? prior, int iterations, "
-      "bool softmax_over_inputs, bool detach_routing) -> (Tensor, Tensor, Tensor)");
+      "bool softmax_over_inputs, bool detach_routing, bool allow_tf32) -> (Tensor, Tensor, "
+      "Tensor)");
   library.def(
       "routed_capsules_backward(Tensor grad, Tensor u, Tensor weight, Tensor? bias, "
       "Tensor? prior, Tensor s, Tensor log_sum_exp, int iterations, bool softmax_over_inputs, "
-      "bool detach_routing, bool need_u, bool need_weight) -> (Tensor, Tensor, Tensor, Tensor)");
+      "bool detach_routing, bool allow_tf32, bool need_u, bool need_weight) "
+      "-> (Tensor, Tensor, Tensor, Tensor)");
   library.def(
       "coupling_coefficients(Tensor u, Tensor weight, Tensor? bias, Tensor? prior, "
-      "int iterations, bool softmax_over_inputs) -> Tensor");
+      "int iterations, bool softmax_over_inputs, bool allow_tf32) -> Tensor");
   library.def("instruction_set() -> str");
 }
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fastcaps import arguments
 from fastcaps.backends import BackendError, why_not
+from fastcaps.ops.precision import tf32_is_allowed
 
 __all__ = ["tune"]
 
@@ -78,7 +79,7 @@ class _Tuner:
         from fastcaps.kernels import plan, routed_capsules, tuned  # Triton is heavy, or absent
 
         self.plan, self.operator, self.tuned = plan, routed_capsules, tuned
-        self.options = (3, over_inputs, False)
+        self.options = (3, over_inputs, False, tf32_is_allowed())
         self.layer = (u, weight, None, None)
         self.over_inputs = over_inputs
         self.seconds = seconds
@@ -93,7 +94,7 @@ class _Tuner:
 
     def best(self, kernel: str) -> tuple[int, ...]:
         """Measure every tile of a kernel, and keep the fastest."""
-        plan = self.plan.plan_of(*self.layer, *self.options[:2])
+        plan = self.plan.plan_of(*self.layer, 3, self.over_inputs, tf32_is_allowed())
         key, computed = plan.tuning_key(kernel), plan.tile(kernel)
         call = self.call(backward=kernel in BACKWARD)
         times = {}

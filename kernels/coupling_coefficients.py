@@ -19,9 +19,10 @@ def forward(
     prior: Tensor | None,
     iterations: int,
     softmax_over_inputs: bool,
+    allow_tf32: bool,
 ) -> Tensor:
     """u [B, I, K], weight [I, K, J, D], bias [J, D], prior [I, J] -> c [B, I, J]."""
-    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs)
+    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs, allow_tf32)
     size = (plan.batch, plan.inputs, plan.outputs)
     if iterations == 1 and prior is None:
         return u.new_full(size, 1 / (plan.inputs if softmax_over_inputs else plan.outputs))

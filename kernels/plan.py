@@ -195,12 +195,13 @@ def plan_of(
     prior: Tensor | None,
     iterations: int,
     over_inputs: bool,
+    allow_tf32: bool,
 ) -> Plan:
     """The plan for these tensors and options; kept, with its compiled kernels."""
     return _plan(
         u.device,
         u.dtype,
-        routing_precision(u.dtype),
+        routing_precision(u.dtype, allow_tf32=allow_tf32),
         *u.shape,
         *weight.shape[2:],
         iterations,

@@ -26,32 +26,26 @@ def dot_operand(dtype: torch.dtype) -> tl.dtype:
     return tl.float32
 
 
-def dot_precision(dtype: torch.dtype) -> str:
+def dot_precision(dtype: torch.dtype, *, allow_tf32: bool) -> str:
     """Triton's ``input_precision`` of products of tensors of this dtype.
 
-    float32 stays float32, by three TF32 products, unless
-    ``torch.set_float32_matmul_precision`` allows less. TF32 holds half types as they are.
+    float32 stays float32, by three TF32 products, unless less is allowed. TF32 holds half types
+    as they are.
     """
-    return EXACT if dtype == torch.float32 and not _tf32_is_allowed() else "tf32"
+    return EXACT if dtype == torch.float32 and not allow_tf32 else "tf32"
 
 
-def routing_precision(dtype: torch.dtype) -> str:
+def routing_precision(dtype: torch.dtype, *, allow_tf32: bool) -> str:
     """The same where one operand was computed in float32: V, or what coefficients weigh.
 
     They decide the routing, which would not forgive their rounding after a few iterations.
     """
-    return TWO_TERMS.value if dtype == torch.float16 else dot_precision(dtype)
+    if dtype == torch.float16:
+        return TWO_TERMS.value
+    return dot_precision(dtype, allow_tf32=allow_tf32)
 
 
 @triton.constexpr_function
 def single_term(precision: str) -> str:
     """What is left of a precision where the rounding of operands averages out."""
     return "tf32" if precision == TWO_TERMS.value else precision
-
-
-def _tf32_is_allowed() -> bool:
-    """By either of PyTorch's two settings; it refuses to tell the older one after the newer."""
-    newer = getattr(torch.backends.cuda.matmul, "fp32_precision", "none")
-    if newer in ("tf32", "ieee"):
-        return newer == "tf32"
-    return torch.get_float32_matmul_precision() != "highest"

@@ -162,7 +162,7 @@ def weight_gradient_blocks(batch: int, columns: int) -> Blocks:
     return Blocks(_fit(batch, 32), _fit(columns, 128))
 
 
-def forward(u: Tensor, weight: Tensor) -> Tensor:
+def forward(u: Tensor, weight: Tensor, allow_tf32: bool) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     u, weight = u.contiguous(), weight.contiguous()
     batch, inputs, in_dim = u.shape
@@ -182,24 +182,25 @@ def forward(u: Tensor, weight: Tensor) -> Tensor:
             columns,
             blocks_b,
             blocks_n,
-            **_constants(u, in_dim, block),
+            **_constants(in_dim, block, dot_precision(u.dtype, allow_tf32=allow_tf32)),
         )
     return u_hat
 
 
 def backward(
-    grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+    grad: Tensor, u: Tensor, weight: Tensor, allow_tf32: bool, need_u: bool, need_weight: bool
 ) -> tuple[Tensor, Tensor]:
     """grad_u_hat [B, I, J, D] -> grad_u [B, I, K], grad_weight [I, K, J, D]; (0,) if not needed."""
     grad, u, weight = grad.contiguous(), u.contiguous(), weight.contiguous()
+    precision = dot_precision(u.dtype, allow_tf32=allow_tf32)
     with on_device(u):
         return (
-            _capsule_gradient(grad, u, weight) if need_u else u.new_empty(0),
-            _weight_gradient(grad, u, weight) if need_weight else u.new_empty(0),
+            _capsule_gradient(grad, u, weight, precision) if need_u else u.new_empty(0),
+            _weight_gradient(grad, u, weight, precision) if need_weight else u.new_empty(0),
         )
 
 
-def _capsule_gradient(grad: Tensor, u: Tensor, weight: Tensor) -> Tensor:
+def _capsule_gradient(grad: Tensor, u: Tensor, weight: Tensor, precision: str) -> Tensor:
     """grad_u [B, I, K] of contiguous tensors."""
     batch, inputs, in_dim = u.shape
     columns = weight.shape[2] * weight.shape[3]
@@ -216,12 +217,12 @@ def _capsule_gradient(grad: Tensor, u: Tensor, weight: Tensor) -> Tensor:
         inputs,
         columns,
         blocks_b,
-        **_constants(u, in_dim, block),
+        **_constants(in_dim, block, precision),
     )
     return grad_u
 
 
-def _weight_gradient(grad: Tensor, u: Tensor, weight: Tensor) -> Tensor:
+def _weight_gradient(grad: Tensor, u: Tensor, weight: Tensor, precision: str) -> Tensor:
     """grad_weight [I, K, J, D] of contiguous tensors; 0 for an empty batch."""
     batch, inputs, in_dim = u.shape
     columns = weight.shape[2] * weight.shape[3]
@@ -238,19 +239,19 @@ def _weight_gradient(grad: Tensor, u: Tensor, weight: Tensor) -> Tensor:
         inputs,
         columns,
         blocks_n,
-        **_constants(u, in_dim, block),
+        **_constants(in_dim, block, precision),
     )
     return grad_weight
 
 
-def _constants(u: Tensor, in_dim: int, block: Blocks) -> dict[str, int | str]:
+def _constants(in_dim: int, block: Blocks, precision: str) -> dict[str, int | str]:
     """What every kernel here is compiled for."""
     return {
         "K": in_dim,
         "PADDED_K": max(MIN_DOT, next_power_of_2(in_dim)),
         "BLOCK_B": block.samples,
         "BLOCK_N": block.columns,
-        "PRECISION": dot_precision(u.dtype),
+        "PRECISION": precision,
         "num_warps": WARPS,
     }
 

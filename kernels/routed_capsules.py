@@ -78,12 +78,13 @@ def forward(
     iterations: int,
     softmax_over_inputs: bool,
     detach_routing: bool,
+    allow_tf32: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """u [B, I, K], weight [I, K, J, D] -> v [B, J, D], s [R, B, J, D], log_sum_exp [R, B, J, 2].
 
     log_sum_exp is empty for a softmax over outputs.
     """
-    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs)
+    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs, allow_tf32)
     v = u.new_empty(plan.batch, plan.outputs, plan.dim)
     s = plan.vectors(iterations)
     log_sum_exp = plan.log_sum_exp()
@@ -184,11 +185,12 @@ def backward(
     iterations: int,
     softmax_over_inputs: bool,
     detach_routing: bool,
+    allow_tf32: bool,
     need_u: bool,
     need_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """grad [B, J, D] -> gradients of u, weight, bias, prior; empty where there is none."""
-    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs)
+    plan = plan_of(u, weight, bias, prior, iterations, softmax_over_inputs, allow_tf32)
     first = iterations - 1 if detach_routing else 0
     need_prior = prior is not None and not detach_routing
     grad_u = plan.numbers(*(u.shape if need_u else (0,)))

@@ -98,6 +98,14 @@ def threads() -> Iterator[None]:
 
 
 @pytest.fixture
+def restored_precision() -> Iterator[None]:
+    """Gives back the precision of float32 products that a test changes."""
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.fixture
 def poisoned_memory() -> Iterator[None]:
     """Memory comes filled with NaN, so an element that a kernel forgets to write shows."""
     deterministic: Any = torch.utils.deterministic  # its attribute is not in its type

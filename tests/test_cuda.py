@@ -13,6 +13,7 @@ from tests.comparing import (
     ROUTING_OPTIONS,
     Shape,
     assert_agrees,
+    assert_close,
     assert_same_bits,
     call,
     capsules,
@@ -75,6 +76,18 @@ def test_agrees_with_the_reference(
 ) -> None:
     inputs = layer(gpu, shape, dtype, bias=parameters, prior=parameters)
     assert_agrees(OPERATOR, "cuda", inputs, **options)
+
+
+@pytest.mark.usefixtures("restored_precision")
+@SOFTMAX_OVER
+def test_tf32_where_it_is_allowed(gpu: torch.device, softmax_over: str) -> None:
+    inputs = layer(gpu, LARGE, bias=True, prior=True)
+    exact = evaluate(call(OPERATOR, "cuda"), inputs, softmax_over=softmax_over)
+    torch.set_float32_matmul_precision("high")
+    rounded = evaluate(call(OPERATOR, "cuda"), inputs, softmax_over=softmax_over)
+    for name, value in exact.items():
+        assert not rounded[name].equal(value), name
+        assert_close(name, rounded[name], value.double(), 5e-3)
 
 
 @pytest.mark.parametrize("options", ROUTING_OPTIONS, ids=option_name)

@@ -87,27 +87,29 @@ def opcheck_arguments(name: str, **kind: Any) -> Iterator[tuple[Any, ...]]:
         case "squash_backward":
             yield torch.ones_like(u), u
         case "prediction_vectors":
-            yield u, weight
-            yield u.transpose(0, 1).contiguous().transpose(0, 1), weight
+            yield u, weight, False
+            yield u.transpose(0, 1).contiguous().transpose(0, 1), weight, True
         case "prediction_vectors_backward":
-            u_hat = torch.ops.fastcaps.prediction_vectors(u, weight)
+            u_hat = torch.ops.fastcaps.prediction_vectors(u, weight, False)
             for need_u, need_weight in ((True, True), (True, False), (False, True)):
-                yield torch.ones_like(u_hat), u, weight, need_u, need_weight
+                yield torch.ones_like(u_hat), u, weight, False, need_u, need_weight
         case "coupling_coefficients":
-            yield from routing_arguments(name, **kind)
+            for arguments in routing_arguments(name, **kind):
+                yield (*arguments, False)
         case "dynamic_routing" | "routed_capsules":
+            allow_tf32 = (False,) if name == "routed_capsules" else ()
             for arguments in routing_arguments(name, **kind):
                 for detach in (False, True):
-                    yield (*arguments, detach)
+                    yield (*arguments, detach, *allow_tf32)
         case _:
             operator = name.removesuffix("_backward")
             all_needs = ((True, True), (True, False), (False, True))
             for arguments in opcheck_arguments(operator, **kind):
                 v, s, log_sum_exp = getattr(torch.ops.fastcaps, operator)(*arguments)
-                *tensors, iterations, over_inputs, detach = arguments
-                saved = (*tensors, s, log_sum_exp)
+                count = sum(x is None or isinstance(x, Tensor) for x in arguments)
+                saved, options = (*arguments[:count], s, log_sum_exp), arguments[count:]
                 for needs in all_needs if operator == "routed_capsules" else ((),):
-                    yield (torch.ones_like(v), *saved, iterations, over_inputs, detach, *needs)
+                    yield (torch.ones_like(v), *saved, *options, *needs)
 
 
 def require_compiled(name: str, device: torch.device, dtype: torch.dtype) -> None:
@@ -480,7 +482,8 @@ def test_an_ensemble_of_layers(backend: str, device: torch.device) -> None:
 
 def test_saved_tensors_of_another_call_are_refused() -> None:
     u, weight, grad = torch.randn(9, 5, 4), torch.randn(5, 4, 3, 2), torch.randn(9, 3, 2)
-    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(u, weight, None, None, 3, True, False)
+    options = (3, True, False, False)
+    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(u, weight, None, None, *options)
     backward = torch.ops.fastcaps.routed_capsules_backward
     for bad_s, bad_log_sum_exp in (
         (s, torch.empty(0)),
@@ -488,9 +491,7 @@ def test_saved_tensors_of_another_call_are_refused() -> None:
         (s[1:], log_sum_exp),
     ):
         with pytest.raises(RuntimeError, match=r"log_sum_exp|has the wrong shape"):
-            backward(
-                grad, u, weight, None, None, bad_s, bad_log_sum_exp, 3, True, False, True, True
-            )
+            backward(grad, u, weight, None, None, bad_s, bad_log_sum_exp, *options, True, True)
 
 
 def test_many_iterations_fit_on_the_stack() -> None:

@@ -7,7 +7,6 @@ sizes are small: a few samples and inputs beside what fits a tile, and every opt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ from tests.comparing import (
 pytest.importorskip("triton", reason="the Triton kernels need the package triton")
 
 from fastcaps.kernels.launch import Launcher, aligned
-from fastcaps.kernels.precision import EXACT, dot_precision
+from fastcaps.kernels.precision import EXACT, dot_precision, routing_precision
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory", "triton_runs")
 
@@ -164,12 +163,12 @@ def test_agrees_for_long_predictions(
     assert_agrees("routed_capsules", "triton", inputs, softmax_over=softmax_over)
 
 
-@pytest.mark.parametrize("setting", ["ieee", "tf32"])
-def test_the_newer_setting_of_precision_is_read(
-    monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
-    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace(fp32_precision=setting))
-    assert dot_precision(torch.float32) == {"ieee": EXACT, "tf32": "tf32"}[setting]
+@pytest.mark.parametrize("precision", [dot_precision, routing_precision])
+def test_tf32_is_taken_where_it_is_allowed(precision: Callable[..., str]) -> None:
+    assert precision(torch.float32, allow_tf32=True) == "tf32"
+    assert precision(torch.float32, allow_tf32=False) == EXACT
+    for dtype in (torch.float16, torch.bfloat16):
+        assert precision(dtype, allow_tf32=True) == precision(dtype, allow_tf32=False) != EXACT
 
 
 @ROUTING
@@ -276,17 +275,17 @@ def operator_arguments(device: torch.device) -> Iterator[tuple[str, tuple[Any, .
     namespace = torch.ops.fastcaps_triton
     inputs = capsules((3, 5, 4, 3, 2), bias=True, prior=True, device=device)
     u, weight, bias, prior = inputs.values()
-    u_hat = namespace.prediction_vectors(u, weight)
+    u_hat = namespace.prediction_vectors(u, weight, False)
     yield "squash", (u,)
     yield "squash_backward", (torch.ones_like(u), u)
-    yield "prediction_vectors", (u, weight)
-    yield "prediction_vectors_backward", (torch.ones_like(u_hat), u, weight, True, False)
-    yield "coupling_coefficients", (u, weight, bias, prior, 2, False)
+    yield "prediction_vectors", (u, weight, False)
+    yield "prediction_vectors_backward", (torch.ones_like(u_hat), u, weight, False, True, False)
+    yield "coupling_coefficients", (u, weight, bias, prior, 2, False, False)
     for over_inputs in (False, True):
-        options = (2, over_inputs, False)
-        for operator, tensors, needs in (
-            ("dynamic_routing", (u_hat, bias, prior), ()),
-            ("routed_capsules", (u, weight, bias, prior), (True, True)),
+        common = (2, over_inputs, False)
+        for operator, tensors, options, needs in (
+            ("dynamic_routing", (u_hat, bias, prior), common, ()),
+            ("routed_capsules", (u, weight, bias, prior), (*common, False), (True, True)),
         ):
             yield operator, (*tensors, *options)
             v, s, log_sum_exp = getattr(namespace, operator)(*tensors, *options)

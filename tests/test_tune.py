@@ -53,14 +53,14 @@ def test_the_fastest_tile_is_kept_and_used(
     kernels = (*forward, *BACKWARD)
 
     def seconds(call: Callable[[], object]) -> float:
-        plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, over_inputs)
+        plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, over_inputs, False)
         return -sum(plan.tile(kernel) == wanted for kernel in kernels)
 
     found = tune(**inputs, softmax_over=softmax_over, seconds=seconds)
     assert found == dict.fromkeys(kernels, tuple(wanted))
     tuned.forget()
     forget_plans()
-    plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, over_inputs)
+    plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, over_inputs, False)
     assert all(plan.tile(kernel) == wanted for kernel in kernels)
     assert_agrees("routed_capsules", "triton", inputs, softmax_over=softmax_over)
     assert own_file.read_text(encoding="utf-8").count("kernel") == len(kernels)
@@ -71,7 +71,7 @@ def test_a_tile_that_does_not_run_is_passed_over(device: torch.device) -> None:
     times = iter(range(1000, 0, -1))
 
     def seconds(call: Callable[[], object]) -> float:
-        plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, True)
+        plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, True, False)
         if plan.tile("weighted_sums_kernel").samples != 64:
             raise RuntimeError("out of shared memory")
         return next(times)
@@ -109,7 +109,7 @@ def test_candidates_differ() -> None:
 
 def test_a_tile_wider_than_what_is_arranged_still_gives_the_result(device: torch.device) -> None:
     inputs = capsules((2, 40, 8, 2, 4), device=device)
-    plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, False)
+    plan = plan_of(inputs["u"], inputs["weight"], None, None, 3, False, False)
     keys = [plan.tuning_key(kernel) for kernel in (*FORWARD, *BACKWARD)]
     tuned.remember(device, dict.fromkeys(keys, RoutingTile(16, 32, 4, 2)))
     forget_plans()

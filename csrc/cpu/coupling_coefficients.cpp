@@ -7,10 +7,10 @@ namespace fastcaps {
 
 Tensor coupling_coefficients(
     const Tensor& u_any, const Tensor& weight_any, const std::optional<Tensor>& bias,
-    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs) {
+    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool allow_tf32) {
   const Tensor u = torch::stable::contiguous(u_any), weight = torch::stable::contiguous(weight_any);
   const auto [v, s, log_sum_exp] =
-      routed_capsules(u, weight, bias, prior, iterations, over_inputs, false);
+      routed_capsules(u, weight, bias, prior, iterations, over_inputs, false, allow_tf32);
   const Sizes size = sizes_of(u, weight);
   const Tensor c = new_tensor(u, {size.batch, size.inputs, size.outputs});
   with_compute_type(u, [&, &s = s, &log_sum_exp = log_sum_exp](auto zero) {

@@ -4,7 +4,7 @@
 
 namespace fastcaps {
 
-Tensor prediction_vectors(const Tensor& u_any, const Tensor& weight_any) {
+Tensor prediction_vectors(const Tensor& u_any, const Tensor& weight_any, bool) {
   const Tensor u = torch::stable::contiguous(u_any), weight = torch::stable::contiguous(weight_any);
   const Sizes size = sizes_of(u, weight);
   const Tensor u_hat = new_tensor(u, {size.batch, size.inputs, size.outputs, size.dim});
@@ -15,7 +15,7 @@ Tensor prediction_vectors(const Tensor& u_any, const Tensor& weight_any) {
 }
 
 std::tuple<Tensor, Tensor> prediction_vectors_backward(
-    const Tensor& grad_any, const Tensor& u_any, const Tensor& weight_any, bool need_u,
+    const Tensor& grad_any, const Tensor& u_any, const Tensor& weight_any, bool, bool need_u,
     bool need_weight) {
   const Tensor grad = torch::stable::contiguous(grad_any);
   const Tensor u = torch::stable::contiguous(u_any), weight = torch::stable::contiguous(weight_any);

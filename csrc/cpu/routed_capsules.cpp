@@ -7,7 +7,7 @@ namespace fastcaps {
 
 std::tuple<Tensor, Tensor, Tensor> routed_capsules(
     const Tensor& u_any, const Tensor& weight_any, const std::optional<Tensor>& bias,
-    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool) {
+    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool, bool) {
   const Tensor u = torch::stable::contiguous(u_any), weight = torch::stable::contiguous(weight_any);
   const Sizes size = sizes_of(u, weight);
   check_options(size, u, bias, prior, iterations);
@@ -43,8 +43,8 @@ std::tuple<Tensor, Tensor, Tensor> routed_capsules(
 std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
     const Tensor& grad_any, const Tensor& u_any, const Tensor& weight_any,
     const std::optional<Tensor>& bias, const std::optional<Tensor>& prior, const Tensor& s_any,
-    const Tensor& log_sum_exp_any, int64_t iterations, bool over_inputs, bool detach, bool need_u,
-    bool need_weight) {
+    const Tensor& log_sum_exp_any, int64_t iterations, bool over_inputs, bool detach, bool,
+    bool need_u, bool need_weight) {
   const Tensor grad = torch::stable::contiguous(grad_any);
   const Tensor u = torch::stable::contiguous(u_any), weight = torch::stable::contiguous(weight_any);
   const Tensor s = torch::stable::contiguous(s_any);

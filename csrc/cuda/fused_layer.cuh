@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "launch.cuh"
 #include "layer_calls.h"
@@ -20,13 +21,19 @@ template <class S, int D>
 constexpr int64_t kFusedSharedBytes =
     (sizeof(S) == 2 ? (D == 16 ? 99 : 169) : (D == 16 ? 129 : 222)) * 1024;
 
-// Calls f(zero, d) with a number of the type that tensors like this are stored as, and D as a
-// constant.
+// Calls f(zero, d, exact) with a number of the type that tensors like this are stored as, and with
+// constants: D, and whether products are to be exact to float32. Half types always get these.
 template <class F>
-void with_fused_layer(const Tensor& like, int64_t dim, const F& f) {
+void with_fused_layer(const Tensor& like, int64_t dim, bool allow_tf32, const F& f) {
+  const auto with_precision = [&](auto zero, auto d) {
+    if constexpr (!kFitsTF32<decltype(zero)>) {
+      if (allow_tf32) return f(zero, d, std::false_type());
+    }
+    f(zero, d, std::true_type());
+  };
   const auto with_dim = [&](auto zero) {
-    if (dim == 16) return f(zero, Constant<16>());
-    f(zero, Constant<32>());
+    if (dim == 16) return with_precision(zero, Constant<16>());
+    with_precision(zero, Constant<32>());
   };
   switch (storage_of(like)) {
     case Storage::kFloat16:
@@ -46,7 +53,7 @@ inline bool fits_tensor_cores(const Tensor& u, const Sizes& size) {
     return false;
   }
   bool fits = false;
-  with_fused_layer(u, size.dim, [&](auto zero, auto d) {
+  with_fused_layer(u, size.dim, false, [&](auto zero, auto d, auto) {
     fits = shared_memory_of(u) >= kFusedSharedBytes<decltype(zero), decltype(d)::value>;
   });
   return fits;

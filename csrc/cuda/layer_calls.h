@@ -12,7 +12,7 @@ struct ForwardCall {
   const Tensor &v, &s, &log_sum_exp;  // written; log_sum_exp over inputs
   Sizes size;
   int64_t iterations;
-  bool over_inputs;
+  bool over_inputs, allow_tf32;
 };
 
 struct BackwardCall {
@@ -21,7 +21,7 @@ struct BackwardCall {
   const Tensor &s, &log_sum_exp;  // as the forward pass wrote them
   Sizes size;
   int64_t iterations;
-  bool over_inputs, detached;
+  bool over_inputs, detached, allow_tf32;
   const Tensor& grad_s;                                           // [R][B][J][D], written
   const std::optional<Tensor>&grad_u, &grad_weight, &grad_prior;  // written, where there are any
 

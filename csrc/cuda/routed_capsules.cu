@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kStages = 2;
 
-template <class S, int D>
+template <class S, int D, bool EXACT>
 void launch_pass(const PassProblem<S>& problem, Coupling coupling, const Tensor& u) {
   typedef PassShared<S, kFusedK, D> Place;
   static_assert(Place::bytes(kStages, Coupling::kOverOutputs) <= kFusedSharedBytes<S, D>);
@@ -20,15 +20,15 @@ void launch_pass(const PassProblem<S>& problem, Coupling coupling, const Tensor&
   };
   switch (coupling) {
     case Coupling::kUniform:
-      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kUniform, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kUniform, EXACT, kStages>);
     case Coupling::kOverOutputs:
-      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverOutputs, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverOutputs, EXACT, kStages>);
     case Coupling::kOverInputs:
-      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverInputs, true, kStages>);
+      return run(weighted_sums_kernel<S, kFusedK, D, Coupling::kOverInputs, EXACT, kStages>);
   }
 }
 
-template <class S, int D>
+template <class S, int D, bool EXACT>
 void run(const ForwardCall& call) {
   const Sizes& size = call.size;
   const bool over_inputs = call.over_inputs;
@@ -54,7 +54,7 @@ void run(const ForwardCall& call) {
     const Coupling coupling = uniform       ? Coupling::kUniform
                               : over_inputs ? Coupling::kOverInputs
                                             : Coupling::kOverOutputs;
-    launch_pass<S, D>(pass, coupling, call.u);
+    launch_pass<S, D, EXACT>(pass, coupling, call.u);
     const CombineProblem<S> combine{
         size,
         slices,
@@ -77,17 +77,20 @@ void run(const ForwardCall& call) {
 template <class T>
 std::tuple<Tensor, Tensor, Tensor> run(
     const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
-    const std::optional<Tensor>& prior, const Sizes& size, int64_t iterations, bool over_inputs) {
+    const std::optional<Tensor>& prior, const Sizes& size, int64_t iterations, bool over_inputs,
+    bool allow_tf32) {
   const Tensor v = new_tensor(u, {size.batch, size.outputs, size.dim});
   const Tensor s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
   const Tensor log_sum_exp =
       over_inputs ? new_sums<T>(u, {iterations, size.batch, size.outputs, 2}) : new_sums<T>(u, {0});
   if (size.batch == 0) return {v, s, log_sum_exp};
   const DeviceGuard guard(u.get_device_index());
-  const ForwardCall call{u, weight, bias, prior, v, s, log_sum_exp, size, iterations, over_inputs};
+  const ForwardCall call{u,           weight, bias,       prior,       v,         s,
+                         log_sum_exp, size,   iterations, over_inputs, allow_tf32};
   if (fits_tensor_cores(u, size)) {
-    with_fused_layer(
-        u, size.dim, [&](auto zero, auto d) { run<decltype(zero), decltype(d)::value>(call); });
+    with_fused_layer(u, size.dim, allow_tf32, [&](auto zero, auto d, auto exact) {
+      run<decltype(zero), decltype(d)::value, decltype(exact)::value>(call);
+    });
   } else {
     route_any_sizes(call);
   }
@@ -96,12 +99,14 @@ std::tuple<Tensor, Tensor, Tensor> run(
 
 std::tuple<Tensor, Tensor, Tensor> routed_capsules(
     const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
-    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool) {
+    const std::optional<Tensor>& prior, int64_t iterations, bool over_inputs, bool,
+    bool allow_tf32) {
   const Sizes size = sizes_of(u, weight);
   check_options(size, u, bias, prior, iterations);
   return with_compute_type(u, [&](auto zero) {
     return run<decltype(zero)>(
-        aligned(u), aligned(weight), aligned(bias), aligned(prior), size, iterations, over_inputs);
+        aligned(u), aligned(weight), aligned(bias), aligned(prior), size, iterations, over_inputs,
+        allow_tf32);
   });
 }
 

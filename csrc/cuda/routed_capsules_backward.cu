@@ -33,9 +33,9 @@ void replay(const Backward<S>& call) {
 }
 
 // dL/ds of the iterations before the last.
-template <class S, int D, bool OVER_INPUTS>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 void agreement_gradients(const Backward<S>& call) {
-  constexpr int64_t kSharedBytes = AgreementGradients<S, D, OVER_INPUTS, true>::kSharedBytes;
+  constexpr int64_t kSharedBytes = AgreementGradients<S, D, OVER_INPUTS, EXACT>::kSharedBytes;
   static_assert(kSharedBytes <= kFusedSharedBytes<S, D>);
   if (call.first == call.iterations - 1) return;
   const Sizes& size = call.layer.size;
@@ -53,7 +53,7 @@ void agreement_gradients(const Backward<S>& call) {
         slice,
         partial.get()};
     launch(
-        "agreement_gradients_kernel", agreement_gradients_kernel<S, D, OVER_INPUTS, true>,
+        "agreement_gradients_kernel", agreement_gradients_kernel<S, D, OVER_INPUTS, EXACT>,
         divide_up(size.batch, kAgreementSamples), slices, kGradientThreads, kSharedBytes, pass,
         call.like);
     const CombineGradientsProblem<S> combine{
@@ -72,9 +72,9 @@ void agreement_gradients(const Backward<S>& call) {
   }
 }
 
-template <class S, int D, bool OVER_INPUTS>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 void weight_gradients(const Backward<S>& call) {
-  constexpr int64_t kSharedBytes = WeightGradients<S, D, OVER_INPUTS, true>::kSharedBytes;
+  constexpr int64_t kSharedBytes = WeightGradients<S, D, OVER_INPUTS, EXACT>::kSharedBytes;
   static_assert(kSharedBytes <= kFusedSharedBytes<S, D>);
   const Sizes& size = call.layer.size;
   const float even = 1.0f / static_cast<float>(OVER_INPUTS ? size.inputs : size.outputs);
@@ -91,17 +91,17 @@ void weight_gradients(const Backward<S>& call) {
       call.grad_weight,
       call.grad_prior};
   launch(
-      "weight_gradients_kernel", weight_gradients_kernel<S, D, OVER_INPUTS, true>,
+      "weight_gradients_kernel", weight_gradients_kernel<S, D, OVER_INPUTS, EXACT>,
       divide_up(size.inputs, kGradientInputs), 1, kGradientThreads, kSharedBytes, problem,
       call.like);
 }
 
-template <class S, int D, bool OVER_INPUTS>
+template <class S, int D, bool OVER_INPUTS, bool EXACT>
 void run(const Backward<S>& call) {
   replay<S, D>(call);
-  agreement_gradients<S, D, OVER_INPUTS>(call);
+  agreement_gradients<S, D, OVER_INPUTS, EXACT>(call);
   if (call.grad_u || call.grad_weight || call.grad_prior) {
-    weight_gradients<S, D, OVER_INPUTS>(call);
+    weight_gradients<S, D, OVER_INPUTS, EXACT>(call);
   }
 }
 
@@ -124,9 +124,10 @@ void run_fused(const BackwardCall& call) {
   const Workspace<float> agreement(call.u, call.grad_s.numel());
   const Workspace<float> center(
       call.u, call.over_inputs ? call.iterations * size.batch * size.outputs : 0);
-  with_fused_layer(call.u, size.dim, [&](auto zero, auto d) {
+  with_fused_layer(call.u, size.dim, call.allow_tf32, [&](auto zero, auto d, auto exact) {
     typedef decltype(zero) S;
     constexpr int kDim = decltype(d)::value;
+    constexpr bool kExact = decltype(exact)::value;
     const Backward<S> pointers{
         call.u,
         {size, numbers<S>(call.u), numbers<S>(call.weight), numbers<S>(call.prior), call.detached},
@@ -142,7 +143,7 @@ void run_fused(const BackwardCall& call) {
         data<S>(call.grad_u),
         data<S>(call.grad_weight),
         data<S>(call.grad_prior)};
-    call.over_inputs ? run<S, kDim, true>(pointers) : run<S, kDim, false>(pointers);
+    call.over_inputs ? run<S, kDim, true, kExact>(pointers) : run<S, kDim, false, kExact>(pointers);
   });
 }
 
@@ -155,8 +156,8 @@ template <class T>
 std::tuple<Tensor, Tensor, Tensor, Tensor> run(
     const Tensor& grad, const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
     const std::optional<Tensor>& prior, const Tensor& s, const Tensor& log_sum_exp,
-    const Sizes& size, int64_t iterations, bool over_inputs, bool detached, bool need_u,
-    bool need_weight) {
+    const Sizes& size, int64_t iterations, bool over_inputs, bool detached, bool allow_tf32,
+    bool need_u, bool need_weight) {
   check_saved<T>(s, log_sum_exp, u, size, iterations, over_inputs);
   const auto like = [](const Tensor& tensor, bool needed) {
     return needed ? std::optional<Tensor>(torch::stable::empty_like(tensor)) : std::nullopt;
@@ -177,10 +178,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> run(
   const DeviceGuard guard(u.get_device_index());
   const Tensor grad_s = new_sums<T>(u, {iterations, size.batch, size.outputs, size.dim});
   const std::optional<Tensor> no_tensor;
-  const BackwardCall call{
-      grad,     u,           weight, bias,        prior,
-      s,        log_sum_exp, size,   iterations,  over_inputs,
-      detached, grad_s,      grad_u, grad_weight, detached ? no_tensor : grad_prior};
+  const BackwardCall call{grad,       u,           weight,      bias,
+                          prior,      s,           log_sum_exp, size,
+                          iterations, over_inputs, detached,    allow_tf32,
+                          grad_s,     grad_u,      grad_weight, detached ? no_tensor : grad_prior};
   fits_tensor_cores(u, size) ? run_fused(call) : route_any_sizes_backward(call);
   if (bias) {
     Tensor target = *grad_bias;
@@ -192,7 +193,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> run(
 std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
     const Tensor& grad, const Tensor& u, const Tensor& weight, const std::optional<Tensor>& bias,
     const std::optional<Tensor>& prior, const Tensor& s, const Tensor& log_sum_exp,
-    int64_t iterations, bool over_inputs, bool detached, bool need_u, bool need_weight) {
+    int64_t iterations, bool over_inputs, bool detached, bool allow_tf32, bool need_u,
+    bool need_weight) {
   const Sizes size = sizes_of(u, weight);
   check_options(size, u, bias, prior, iterations);
   check_shape("grad", grad, {size.batch, size.outputs, size.dim});
@@ -200,7 +202,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> routed_capsules_backward(
   return with_compute_type(u, [&](auto zero) {
     return run<decltype(zero)>(
         aligned(grad), aligned(u), aligned(weight), aligned(bias), aligned(prior), aligned(s),
-        aligned(log_sum_exp), size, iterations, over_inputs, detached, need_u, need_weight);
+        aligned(log_sum_exp), size, iterations, over_inputs, detached, allow_tf32, need_u,
+        need_weight);
   });
 }
 

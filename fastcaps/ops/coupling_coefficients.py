@@ -8,6 +8,7 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import loop_over_samples
+from fastcaps.ops.precision import tf32_is_allowed
 
 __all__ = ["coupling_coefficients"]
 
@@ -33,8 +34,8 @@ def coupling_coefficients(
                 bias=bias,
                 prior=prior,
             )
-        coefficients = library.overload(backend, "coupling_coefficients")
-        return coefficients(u, weight, bias, prior, iterations, softmax_over == "inputs")
+        options = (iterations, softmax_over == "inputs", tf32_is_allowed())
+        return library.overload(backend, "coupling_coefficients")(u, weight, bias, prior, *options)
 
 
 def _fake(
@@ -44,6 +45,7 @@ def _fake(
     prior: Tensor | None,
     iterations: int,
     softmax_over_inputs: bool,
+    allow_tf32: bool,
 ) -> Tensor:
     batch, inputs, _ = u.shape
     return u.new_empty(batch, inputs, weight.shape[2])

@@ -36,9 +36,10 @@ ROUTING_OPTIONS = "int iterations, bool softmax_over_inputs, bool detach_routing
 SCHEMAS = {
     "squash": "(Tensor s) -> Tensor",
     "squash_backward": "(Tensor grad, Tensor s) -> Tensor",
-    "prediction_vectors": "(Tensor u, Tensor weight) -> Tensor",
+    "prediction_vectors": "(Tensor u, Tensor weight, bool allow_tf32) -> Tensor",
     "prediction_vectors_backward": (
-        "(Tensor grad, Tensor u, Tensor weight, bool need_u, bool need_weight) -> (Tensor, Tensor)"
+        "(Tensor grad, Tensor u, Tensor weight, bool allow_tf32, bool need_u, bool need_weight)"
+        " -> (Tensor, Tensor)"
     ),
     "dynamic_routing": (
         f"(Tensor u_hat, Tensor? bias, Tensor? prior, {ROUTING_OPTIONS})"
@@ -49,17 +50,17 @@ SCHEMAS = {
         f"{ROUTING_OPTIONS}) -> (Tensor, Tensor, Tensor)"
     ),
     "routed_capsules": (
-        f"(Tensor u, Tensor weight, Tensor? bias, Tensor? prior, {ROUTING_OPTIONS})"
-        " -> (Tensor, Tensor, Tensor)"
+        f"(Tensor u, Tensor weight, Tensor? bias, Tensor? prior, {ROUTING_OPTIONS}, "
+        "bool allow_tf32) -> (Tensor, Tensor, Tensor)"
     ),
     "routed_capsules_backward": (
         "(Tensor grad, Tensor u, Tensor weight, Tensor? bias, Tensor? prior, Tensor s, "
-        f"Tensor log_sum_exp, {ROUTING_OPTIONS}, bool need_u, bool need_weight)"
+        f"Tensor log_sum_exp, {ROUTING_OPTIONS}, bool allow_tf32, bool need_u, bool need_weight)"
         " -> (Tensor, Tensor, Tensor, Tensor)"
     ),
     "coupling_coefficients": (
         "(Tensor u, Tensor weight, Tensor? bias, Tensor? prior, int iterations, "
-        "bool softmax_over_inputs) -> Tensor"
+        "bool softmax_over_inputs, bool allow_tf32) -> Tensor"
     ),
 }
 """What every namespace's operators take and return, in PyTorch's schema language."""

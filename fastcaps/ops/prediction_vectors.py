@@ -13,6 +13,7 @@ from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
 from fastcaps.ops.gradients import keep_nothing, need_gradient, no_second_derivative
+from fastcaps.ops.precision import tf32_is_allowed
 
 __all__ = ["prediction_vectors"]
 
@@ -21,19 +22,20 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
+    allow_tf32 = tf32_is_allowed()
     if need_gradient(u, weight):
-        u_hat: Tensor = PredictionVectors.apply(backend, u, weight)
+        u_hat: Tensor = PredictionVectors.apply(backend, u, weight, allow_tf32)
         return u_hat
-    return library.overload(backend, "prediction_vectors")(u, weight)
+    return library.overload(backend, "prediction_vectors")(u, weight, allow_tf32)
 
 
-def _fake(u: Tensor, weight: Tensor) -> Tensor:
+def _fake(u: Tensor, weight: Tensor, allow_tf32: bool) -> Tensor:
     batch, inputs, _ = u.shape
     return u.new_empty(batch, inputs, weight.shape[2], weight.shape[3])
 
 
 def _fake_backward(
-    grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+    grad: Tensor, u: Tensor, weight: Tensor, allow_tf32: bool, need_u: bool, need_weight: bool
 ) -> tuple[Tensor, Tensor]:
     return (
         u.new_empty(u.shape if need_u else (0,)),
@@ -49,10 +51,16 @@ class PredictionVectorsBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        backend: str, grad: Tensor, u: Tensor, weight: Tensor, need_u: bool, need_weight: bool
+        backend: str,
+        grad: Tensor,
+        u: Tensor,
+        weight: Tensor,
+        allow_tf32: bool,
+        need_u: bool,
+        need_weight: bool,
     ) -> tuple[Tensor, Tensor]:
         backward = library.overload(backend, "prediction_vectors_backward")
-        return backward(grad, u, weight, need_u, need_weight)
+        return backward(grad, u, weight, allow_tf32, need_u, need_weight)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
@@ -61,12 +69,12 @@ class PredictionVectorsBackward(torch.autograd.Function):
 
 def _vmap(call: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
     def rule(
-        info: Any, in_dims: tuple[int | None, int | None], u: Tensor, weight: Tensor
+        info: Any, in_dims: tuple[int | None, ...], u: Tensor, weight: Tensor, allow_tf32: bool
     ) -> tuple[Tensor, int]:
-        u_dim, weight_dim = in_dims
+        u_dim, weight_dim, _ = in_dims
         if weight_dim is not None or u_dim is None:
-            return loop_over_samples(call)(info, in_dims, u, weight)
-        u_hat = call(fold_into_batch(u, u_dim), weight)
+            return loop_over_samples(call)(info, in_dims, u, weight, allow_tf32)
+        u_hat = call(fold_into_batch(u, u_dim), weight, allow_tf32)
         return u_hat.reshape(info.batch_size, -1, *u_hat.shape[1:]), 0
 
     return rule
@@ -76,21 +84,21 @@ class PredictionVectors(torch.autograd.Function):
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
 
     @staticmethod
-    def forward(backend: str, u: Tensor, weight: Tensor) -> Tensor:
-        return library.overload(backend, "prediction_vectors")(u, weight)
+    def forward(backend: str, u: Tensor, weight: Tensor, allow_tf32: bool) -> Tensor:
+        return library.overload(backend, "prediction_vectors")(u, weight, allow_tf32)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[str, Tensor, Tensor], output: Tensor) -> None:
-        ctx.backend, u, weight = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.backend, u, weight, ctx.allow_tf32 = inputs
         ctx.save_for_backward(u, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
-        need_u, need_weight = ctx.needs_input_grad[-2:]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None, None]:
+        need_u, need_weight = ctx.needs_input_grad[-3:-1]
         grad_u, grad_weight = PredictionVectorsBackward.apply(
-            ctx.backend, grad, *ctx.saved_tensors, need_u, need_weight
+            ctx.backend, grad, *ctx.saved_tensors, ctx.allow_tf32, need_u, need_weight
         )
-        return None, grad_u if need_u else None, grad_weight if need_weight else None
+        return None, grad_u if need_u else None, grad_weight if need_weight else None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], backend: str, *args: Any) -> tuple[Tensor, int]:

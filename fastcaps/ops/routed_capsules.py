@@ -18,6 +18,7 @@ from fastcaps.ops.gradients import (
     need_gradient,
     no_second_derivative,
 )
+from fastcaps.ops.precision import tf32_is_allowed
 
 __all__ = ["routed_capsules"]
 
@@ -44,15 +45,12 @@ def routed_capsules(
             prior=prior,
             detach_routing=detach_routing,
         )
-    over_inputs = softmax_over == "inputs"
+    options = (iterations, softmax_over == "inputs", detach_routing, tf32_is_allowed())
     v: Tensor
     if need_gradient(u, weight, bias, prior):
-        v, _, _ = RoutedCapsules.apply(
-            backend, u, weight, bias, prior, iterations, over_inputs, detach_routing
-        )
+        v, _, _ = RoutedCapsules.apply(backend, u, weight, bias, prior, *options)
     else:
-        forward = library.overload(backend, "routed_capsules")
-        v, _, _ = forward(u, weight, bias, prior, iterations, over_inputs, detach_routing)
+        v, _, _ = library.overload(backend, "routed_capsules")(u, weight, bias, prior, *options)
     return v
 
 
@@ -64,6 +62,7 @@ def _fake(
     iterations: int,
     softmax_over_inputs: bool,
     detach_routing: bool,
+    allow_tf32: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch = u.shape[0]
     _, _, outputs, dim = weight.shape
@@ -86,6 +85,7 @@ def _fake_backward(
     iterations: int,
     softmax_over_inputs: bool,
     detach_routing: bool,
+    allow_tf32: bool,
     need_u: bool,
     need_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -117,6 +117,7 @@ class RoutedCapsulesBackward(torch.autograd.Function):
         iterations: int,
         softmax_over_inputs: bool,
         detach_routing: bool,
+        allow_tf32: bool,
         need_u: bool,
         need_weight: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -131,6 +132,7 @@ class RoutedCapsulesBackward(torch.autograd.Function):
             iterations,
             softmax_over_inputs,
             detach_routing,
+            allow_tf32,
             need_u,
             need_weight,
         )
@@ -171,9 +173,10 @@ class RoutedCapsules(torch.autograd.Function):
         iterations: int,
         softmax_over_inputs: bool,
         detach_routing: bool,
+        allow_tf32: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        forward = library.overload(backend, "routed_capsules")
-        return forward(u, weight, bias, prior, iterations, softmax_over_inputs, detach_routing)
+        options = (iterations, softmax_over_inputs, detach_routing, allow_tf32)
+        return library.overload(backend, "routed_capsules")(u, weight, bias, prior, *options)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -184,13 +187,14 @@ class RoutedCapsules(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        needed = ctx.needs_input_grad[-7:-3]
+        needed = ctx.needs_input_grad[-8:-4]
         grads = RoutedCapsulesBackward.apply(
             ctx.backend, grad, *ctx.saved_tensors, *ctx.options, needed[0], needed[1]
         )
         return (
             None,
             *(g if need else None for g, need in zip(grads, needed, strict=True)),
+            None,
             None,
             None,
             None,

@@ -32,6 +32,7 @@ ALL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_SHARED_MEMORY = 232448
 """Bytes that a block of an H100 may take."""
 WORKSPACE = 64 << 20
+TF32_TOLERANCE = 5e-3
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,8 @@ class Call:
 
     Attributes:
         inputs: u, weight and perhaps bias and prior.
-        options: iterations, whether the softmax is over inputs, and whether routing is detached.
+        options: iterations, whether the softmax is over inputs, whether routing is detached, and
+            whether TF32 is allowed.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Call:
         iterations: int = 3,
         over_inputs: bool = False,
         detached: bool = False,
+        allow_tf32: bool = False,
     ) -> None:
         self.inputs = capsules(shape, dtype=dtype, bias=parameters, prior=parameters)
-        self.options = (iterations, over_inputs, detached)
+        self.options = (iterations, over_inputs, detached, allow_tf32)
 
     def forward(self) -> tuple[Tensor, Tensor, Tensor]:
         """v, s and log_sum_exp."""
@@ -83,9 +86,9 @@ class Call:
         named = {gradient_of(name): x for name, x in zip(NAMES, found, strict=True)}
         return {"result": v} | named
 
-    def assert_agrees(self) -> None:
-        """The result and every gradient agree with the reference."""
-        iterations, over_inputs, detached = self.options
+    def assert_agrees(self, tolerance: float | None = None) -> None:
+        """The result and every gradient agree with the reference, as well as their dtype can."""
+        iterations, over_inputs, detached, _ = self.options
         actual = self.everything()
         expected = specify(
             "routed_capsules",
@@ -98,7 +101,7 @@ class Call:
         for name, value in expected.items():
             assert actual[name].dtype == dtype
             tolerances = FORWARD_TOLERANCE if name == "result" else GRADIENT_TOLERANCE
-            assert_close(name, actual[name], value, tolerances[dtype])
+            assert_close(name, actual[name], value, tolerance or tolerances[dtype])
         absent = [name for name in NAMES if name not in self.inputs]
         assert all(actual[gradient_of(name)].numel() == 0 for name in absent)
 
@@ -160,6 +163,26 @@ def test_tensor_cores_are_left_out_where_memory_is_too_small(gpu: Any, over_inpu
     assert not call.forward()[0].equal(on_tensor_cores)
     gpu(4, 129 * 1024, WORKSPACE)
     assert call.forward()[0].equal(on_tensor_cores)
+
+
+@OVER
+def test_tf32_where_it_is_allowed(over_inputs: bool) -> None:
+    exact = Call(ON_TENSOR_CORES, over_inputs=over_inputs)
+    rounded = Call(ON_TENSOR_CORES, over_inputs=over_inputs, allow_tf32=True)
+    rounded.assert_agrees(TF32_TOLERANCE)
+    everything = rounded.everything()
+    assert not any(value.equal(everything[name]) for name, value in exact.everything().items())
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [*((ANY, dtype) for dtype in ALL_DTYPES), *((ON_TENSOR_CORES, x) for x in ALL_DTYPES[1:])],
+    ids=str,
+)
+def test_tf32_is_for_float32_on_tensor_cores(shape: Shape, dtype: torch.dtype) -> None:
+    allowed = Call(shape, dtype, allow_tf32=True).everything()
+    for name, value in Call(shape, dtype).everything().items():
+        assert value.equal(allowed[name]), name
 
 
 @pytest.mark.parametrize("needs", [(True, False), (False, True), (False, False)], ids=str)

@@ -84,7 +84,8 @@ def assert_saved(result: dict[str, Tensor], given: Layer, over_inputs: bool) -> 
     """What the backward pass needs is what the CPU kernels keep of the same numbers in float32."""
     iterations = len(result["s"])
     given = given.to(torch.float32)
-    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(*given, iterations, over_inputs, False)
+    options = (iterations, over_inputs, False, False)
+    _, s, log_sum_exp = torch.ops.fastcaps.routed_capsules(*given, *options)
     assert_close("s", result["s"], s.double(), 1e-5)
     if over_inputs:
         # The CPU kernels shift every column of the prior to the maximum 0.
