@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fastcaps.ops.library import SCHEMAS
+from tests.cuda_host.calls import Gpu
 from tests.cuda_host.library import COMPILER, HostLibrary, compile_operators
 
 
@@ -42,3 +43,11 @@ def operators(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         torch.library.define(f"fastcaps_host::{name}", SCHEMAS[name])
     torch.ops.load_library(library)
     return library
+
+
+@pytest.fixture
+def gpu(operators: Path) -> Gpu:
+    """The GPU that the operators believe to be on, as it is where a test does not change it."""
+    gpu = Gpu(operators)
+    gpu.set()
+    return gpu

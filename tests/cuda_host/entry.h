@@ -27,21 +27,6 @@ void launch(
   gpu::run(launch, kernel);
 }
 
-// Calls f with a number of the type that the fused layer's numbers are stored as.
-template <class F>
-void with_storage(int64_t storage, const F& f) {
-  switch (static_cast<fastcaps::Storage>(storage)) {
-    case fastcaps::Storage::kFloat32:
-      return f(float());
-    case fastcaps::Storage::kFloat16:
-      return f(fastcaps::Half());
-    case fastcaps::Storage::kBFloat16:
-      return f(fastcaps::BFloat16());
-    default:
-      throw std::runtime_error("there are no kernels for this dtype");
-  }
-}
-
 // Calls work(); its error as text that lives until the next call, or null.
 template <class F>
 const char* error_of(const F& work) {

@@ -14,6 +14,7 @@ namespace fastcaps::cuda {
 
 static int processors = 1, shared_memory = 0;
 static int64_t workspace = 0;
+static gpu::Launch order;
 
 class DeviceGuard {
  public:
@@ -28,7 +29,7 @@ template <class Problem>
 void launch(
     const char*, void (*kernel)(Problem), int64_t x, int64_t y, int threads, int64_t bytes,
     const Problem& problem, const Tensor&) {
-  ::launch(gpu::Launch(), x, y, threads, bytes, [&] { kernel(problem); });
+  ::launch(order, x, y, threads, bytes, [&] { kernel(problem); });
 }
 
 }  // namespace fastcaps::cuda
@@ -38,10 +39,11 @@ void launch(
 #include "../../csrc/cuda/routed_capsules.cu"
 #include "../../csrc/cuda/routed_capsules_backward.cu"
 
-// Of the GPU that there would be: its multiprocessors, bytes of shared memory for a block, and
-// bytes that a call may keep of pairs of capsules.
-EXPORT void set_gpu(int64_t processors, int64_t shared_memory, int64_t workspace) {
+// Of the GPU that there would be: its multiprocessors, bytes of shared memory for a block, bytes
+// that a call may keep of pairs of capsules, and the order in which its threads run.
+EXPORT void set_gpu(int64_t processors, int64_t shared_memory, int64_t workspace, int64_t order) {
   fastcaps::cuda::processors = static_cast<int>(processors);
   fastcaps::cuda::shared_memory = static_cast<int>(shared_memory);
   fastcaps::cuda::workspace = workspace;
+  set_order(fastcaps::cuda::order, static_cast<int>(order));
 }
