@@ -15,7 +15,7 @@ from fastcaps.training.devices import Resources
 from fastcaps.training.errors import InputError
 from fastcaps.training.hog_svm import HogSvm
 from fastcaps.training.prepared import Shape
-from fastcaps.training.run_files import RESULT, fold_folder
+from fastcaps.training.run_files import LAST, RESULT, fold_folder
 from fastcaps.training.run_network import load_network, read_run
 from fastcaps.training.run_settings import HOG_SVM
 from fastcaps.training.svm_fold import SVM
@@ -29,7 +29,7 @@ FEWEST_CALLS = 3
 
 @torch.inference_mode()
 def measure_latency(run: Path, resources: Resources) -> Latency:
-    """Time the network of the first fold that has ended, on images in memory.
+    """Time the network of the first fold that has ended and kept its weights, on images in memory.
 
     Args:
         run: the run's folder.
@@ -39,17 +39,25 @@ def measure_latency(run: Path, resources: Resources) -> Latency:
         Medians over some seconds, in the run's precision; that of float64 in float32.
 
     Raises:
-        InputError: the run or its network cannot be read, or no fold has ended.
+        InputError: the run or its network cannot be read, or there is no such fold.
     """
     settings, data = read_run(run)
-    ended = [n for n in range(1, data["folds"] + 1) if (fold_folder(run, n) / RESULT).exists()]
+    weights = SVM if settings.network == HOG_SVM else LAST
+    folds = {number: fold_folder(run, number) for number in range(1, data["folds"] + 1)}
+    ended = {number: folder for number, folder in folds.items() if (folder / RESULT).exists()}
     if not ended:
         raise InputError(f"run: no fold of {run} has ended; train it first")
+    chosen = next((number for number in ended if (ended[number] / weights).exists()), None)
+    if chosen is None:
+        raise InputError(
+            f"run: expected {weights} in an ended fold of {run}, found none; it cannot be timed "
+            "without weights (--no-latency)"
+        )
     if settings.network == HOG_SVM:
         shape = Shape(data["input_side"], data["colour"])
-        return _svm_latency(HogSvm.load(fold_folder(run, ended[0]) / SVM), shape)
+        return _svm_latency(HogSvm.load(ended[chosen] / SVM), shape)
     device = resources.torch_device
-    network = load_network(run, ended[0]).to(device)
+    network = load_network(run, chosen).to(device)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
 
     def seconds(batch_size: int) -> float:

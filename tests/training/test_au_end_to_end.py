@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from fastcaps.training.action_units import EMOTIONS, column
 from fastcaps.training.cli import app
 from fastcaps.training.devices import Resources
+from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.latency import measure_latency
 from fastcaps.training.prepared import open_prepared
 from fastcaps.training.run_files import LAST
+from fastcaps.training.svm_fold import SVM
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 from tests.training.synthetic_trees import small_tree
 
@@ -111,6 +113,13 @@ def test_a_linear_svm_goes_the_same_way(
     latency = measure_latency(out, Resources(device="cpu"))
     assert latency.device == "CPU, 1 process"
     assert min(latency.milliseconds, latency.images_per_second) > 0
+    first, *others = sorted(out.glob(f"*/{SVM}"))
+    first.unlink()
+    assert measure_latency(out, Resources(device="cpu")).milliseconds > 0
+    for weights in others:
+        weights.unlink()
+    with pytest.raises(InputError, match="cannot be timed without weights"):
+        measure_latency(out, Resources(device="cpu"))
 
 
 def test_disfa_starts_from_bp4ds_convolutions(bp4d: Path, tmp_path: Path) -> None:
