@@ -79,7 +79,7 @@ class _Tuner:
         from fastcaps.kernels import plan, routed_capsules, tuned  # Triton is heavy, or absent
 
         self.plan, self.operator, self.tuned = plan, routed_capsules, tuned
-        self.options = (3, over_inputs, False, tf32_is_allowed())
+        self.options = (3, over_inputs, False, tf32_is_allowed("triton"))
         self.layer = (u, weight, None, None)
         self.over_inputs = over_inputs
         self.seconds = seconds
@@ -94,7 +94,7 @@ class _Tuner:
 
     def best(self, kernel: str) -> tuple[int, ...]:
         """Measure every tile of a kernel, and keep the fastest."""
-        plan = self.plan.plan_of(*self.layer, 3, self.over_inputs, tf32_is_allowed())
+        plan = self.plan.plan_of(*self.layer, 3, self.over_inputs, tf32_is_allowed("triton"))
         key, computed = plan.tuning_key(kernel), plan.tile(kernel)
         call = self.call(backward=kernel in BACKWARD)
         times = {}

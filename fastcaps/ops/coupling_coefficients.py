@@ -34,7 +34,7 @@ def coupling_coefficients(
                 bias=bias,
                 prior=prior,
             )
-        options = (iterations, softmax_over == "inputs", tf32_is_allowed())
+        options = (iterations, softmax_over == "inputs", tf32_is_allowed(backend))
         return library.overload(backend, "coupling_coefficients")(u, weight, bias, prior, *options)
 
 

@@ -7,17 +7,21 @@ import torch
 __all__ = ["tf32_is_allowed"]
 
 
-def tf32_is_allowed() -> bool:
-    """Whether products of float32 on a GPU may be TF32, by either of PyTorch's two settings.
+def tf32_is_allowed(backend: str) -> bool:
+    """Whether a backend's products of float32 may be TF32: on a GPU, if PyTorch's settings say so.
 
-    They are ``torch.set_float32_matmul_precision`` and
-    ``torch.backends.cuda.matmul.fp32_precision``; PyTorch refuses to tell the older one after the
-    newer.
+    They are ``torch.backends.cuda.matmul.fp32_precision`` and, where that says nothing,
+    ``torch.set_float32_matmul_precision``.
     """
+    if backend == "cpu":
+        return False
     newer = getattr(torch.backends.cuda.matmul, "fp32_precision", "none")
     if newer in ("tf32", "ieee"):
         return bool(newer == "tf32")
-    return torch.get_float32_matmul_precision() != "highest"
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:  # it is not told once newer settings are made, as those for CPUs
+        return False
 
 
 # As torch.compiler.assume_constant_result does, which imports all of the compiler. Compiled code

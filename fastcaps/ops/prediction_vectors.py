@@ -22,7 +22,7 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     """u [B, I, K], weight [I, K, J, D] -> u_hat [B, I, J, D]."""
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
-    allow_tf32 = tf32_is_allowed()
+    allow_tf32 = tf32_is_allowed(backend)
     if need_gradient(u, weight):
         u_hat: Tensor = PredictionVectors.apply(backend, u, weight, allow_tf32)
         return u_hat

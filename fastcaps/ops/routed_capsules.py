@@ -45,7 +45,7 @@ def routed_capsules(
             prior=prior,
             detach_routing=detach_routing,
         )
-    options = (iterations, softmax_over == "inputs", detach_routing, tf32_is_allowed())
+    options = (iterations, softmax_over == "inputs", detach_routing, tf32_is_allowed(backend))
     v: Tensor
     if need_gradient(u, weight, bias, prior):
         v, _, _ = RoutedCapsules.apply(backend, u, weight, bias, prior, *options)

@@ -46,26 +46,31 @@ def test_agrees_with_the_reference(
 
 
 @OVER
-@DETACHED
+@pytest.mark.parametrize(
+    ("parameters", "detached"),
+    [(False, False), (True, False), (True, True)],
+    ids=["plain", "bias and prior", "detached"],
+)
 @pytest.mark.parametrize("dtype", HALF_TYPES, ids=str)
 @SHAPE
 def test_half_types_are_only_rounded_in_the_end(
-    shape: Shape, dtype: torch.dtype, detached: bool, over_inputs: bool
+    shape: Shape, dtype: torch.dtype, parameters: bool, detached: bool, over_inputs: bool
 ) -> None:
-    call = Call(shape, dtype, detached=detached, over_inputs=over_inputs)
+    call = Call(shape, dtype, parameters=parameters, detached=detached, over_inputs=over_inputs)
     call.assert_agrees(torch.finfo(dtype).eps)
 
 
 @pytest.mark.skipif(library.LOAD_ERROR is not None, reason=f"no extension: {library.LOAD_ERROR}")
 @OVER
 @PARAMETERS
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("iterations", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, *HALF_TYPES], ids=str)
 @SHAPE
 def test_what_is_saved_is_what_the_cpu_keeps(
-    shape: Shape, dtype: torch.dtype, parameters: bool, over_inputs: bool
+    shape: Shape, dtype: torch.dtype, iterations: int, parameters: bool, over_inputs: bool
 ) -> None:
     """Of the same numbers in float32."""
-    call = Call(shape, dtype, parameters=parameters, over_inputs=over_inputs)
+    call = Call(shape, dtype, iterations=iterations, parameters=parameters, over_inputs=over_inputs)
     _, s, log_sum_exp = call.forward()
     numbers = [None if x is None else x.float() for x in call.layer()]
     _, want, want_log_sum_exp = torch.ops.fastcaps.routed_capsules(*numbers, *call.options)
@@ -98,26 +103,38 @@ def test_any_slices(gpu: Gpu, processors: int, over_inputs: bool) -> None:
 @OVER
 @pytest.mark.parametrize("dim", [16, 32])
 def test_the_order_of_threads_does_not_matter(gpu: Gpu, dim: int, over_inputs: bool) -> None:
+    """Nor where there are several tiles of samples and several slices."""
     call = Call((70, 9, 8, 5, dim), over_inputs=over_inputs)
+    gpu.set(processors=9)
     call.assert_agrees()
     first = call.everything()
     for order in ORDERS[1:]:
-        gpu.set(order=order)
+        gpu.set(processors=9, order=order)
         assert_same_bits(call.everything(), first)
 
 
 @OVER
-def test_large_batches_are_as_exact(over_inputs: bool) -> None:
+@PARAMETERS
+def test_large_batches_are_as_exact(parameters: bool, over_inputs: bool) -> None:
     """Tensor cores truncate what they add up: they must not add up all samples."""
-    Call((512, 2, 8, 2, 16), over_inputs=over_inputs).assert_agrees(1e-5)
+    Call((512, 2, 8, 2, 16), parameters=parameters, over_inputs=over_inputs).assert_agrees(1e-5)
 
 
 @OVER
-def test_an_output_that_takes_all_has_no_gradient_of_its_own(over_inputs: bool) -> None:
+@PARAMETERS
+@pytest.mark.parametrize("tolerance", [None, TF32_TOLERANCE], ids=["exact", "TF32"])
+def test_an_output_that_takes_all_has_no_gradient_of_its_own(
+    tolerance: float | None, parameters: bool, over_inputs: bool
+) -> None:
     """Its slope is the mean: their difference would be rounding, times huge predictions."""
-    call = Call((3, 1, 8, 1, 16), over_inputs=over_inputs)
+    call = Call(
+        (3, 1, 8, 1, 16),
+        parameters=parameters,
+        over_inputs=over_inputs,
+        allow_tf32=tolerance is not None,
+    )
     call.inputs["weight"].mul_(1e5)
-    call.assert_agrees()
+    call.assert_agrees(tolerance)
 
 
 @OVER
