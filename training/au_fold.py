@@ -34,7 +34,7 @@ from fastcaps.training.run_folder import (
 from fastcaps.training.run_network import OBJECTIVE
 from fastcaps.training.scoring import score_frames
 
-__all__ = ["train_network"]
+__all__ = ["check_checkpoint", "train_network"]
 
 
 def train_network(
@@ -91,6 +91,7 @@ def train_network(
                 module.network.to(device),
                 task.prepared.frames,
                 rows,
+                batch_size=settings.batch_size,  # what is trained fits the device's memory
                 workers=resources.readers,
                 arithmetic=trainer.precision_plugin.forward_context,
                 progress=progress,
@@ -115,11 +116,22 @@ class _EpochMeasures:
             module.network,
             task.prepared.frames,
             task.test_rows,
+            batch_size=task.settings.batch_size,
             workers=self.resources.readers,
             arithmetic=trainer.precision_plugin.forward_context,
         )
         labels = task.targets.labels[task.test_rows]
         return epoch_measures(labels, scores, exclusive=task.targets.exclusive)
+
+
+def check_checkpoint(task: FoldTask) -> None:
+    """See that a fold that was stopped can go on.
+
+    Raises:
+        InputError: its files cannot be read, or are of another network.
+    """
+    if (task.folder / LAST).exists():
+        _resume(task.folder, EpochLog(task.folder, lambda *_: {}), make_objective(task))
 
 
 def _resume(folder: Path, log: EpochLog, objective: Objective) -> Path | None:

@@ -27,7 +27,7 @@ import numpy as np
 import pytorch_lightning as lightning
 from numpy.typing import NDArray
 
-from fastcaps.training.au_fold import train_network
+from fastcaps.training.au_fold import check_checkpoint, train_network
 from fastcaps.training.devices import Resources, is_first_process
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
@@ -38,7 +38,7 @@ from fastcaps.training.folds import FOLD_COUNTS, Fold, make_folds
 from fastcaps.training.initial_weights import check_initial, check_source
 from fastcaps.training.prepared import Prepared, combined, file_sha256
 from fastcaps.training.run_files import FOLD, PREDICTIONS, RESULT, TRAINING_PREDICTIONS, fold_folder
-from fastcaps.training.run_network import RunData
+from fastcaps.training.run_network import RunDataOfIntensities
 from fastcaps.training.run_settings import HOG_SVM, RunSettings
 from fastcaps.training.statistics import class_weights
 from fastcaps.training.svm_fold import check_svm, train_svm
@@ -98,6 +98,9 @@ def train_run(
         check(tasks[number], resources)
     if settings.network != HOG_SVM:
         check_network(next(iter(tasks.values())), resources)
+        for task in tasks.values():
+            if not (task.folder / RESULT).exists():
+                check_checkpoint(task)
     if is_first_process():
         claim_shared_folder(
             out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS
@@ -152,7 +155,7 @@ def _claim(
     fold_count: int,
 ) -> dict[str, Any]:
     """What ``settings.json`` says."""
-    data: RunData = {
+    data: RunDataOfIntensities = {
         "sha256": combined(prepared.meta["sha256"].values()),
         "frames": len(targets.rows),
         "classes": list(targets.classes),
@@ -160,6 +163,8 @@ def _claim(
         "colour": prepared.shape.colour,
         "folds": fold_count,
     }
+    if settings.positive_from is None and "positive_from" in prepared.meta["made_by"]:
+        data["positive_from"] = prepared.meta["made_by"]["positive_from"]
     digest = None if initial is None else file_sha256(initial)
     return {**settings.as_dict(), "initial": digest, "data": data}
 

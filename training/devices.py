@@ -75,7 +75,10 @@ class Resources:
                 raise InputError(f"{name}: expected at least {smallest}, got {value}")
         devices, nodes = self.layout
         if self.on_gpu and devices > torch.cuda.device_count():
-            raise InputError(f"devices: expected up to {torch.cuda.device_count()}, got {devices}")
+            raise InputError(
+                f"devices: expected up to {torch.cuda.device_count()}, as many as this process "
+                f"sees, got {devices}"
+            )
         started, of_node = _started()
         if started > 1 and (devices, devices * nodes) != (of_node, started):
             raise InputError(
@@ -203,6 +206,9 @@ def _environment() -> ClusterEnvironment:
     if _by_torchrun():
         return TorchElasticEnvironment()
     if _started()[0] > 1:
-        # Requeueing would leave checkpoints that other runs then start from.
-        return SLURMEnvironment(auto_requeue=False)
+        try:
+            # Requeueing would leave checkpoints that other runs then start from.
+            return SLURMEnvironment(auto_requeue=False)
+        except RuntimeError as error:
+            raise InputError(f"srun: {error}") from error
     return LightningEnvironment()

@@ -23,7 +23,7 @@ from fastcaps.training.hog import Progress, feature_blocks, feature_count
 from fastcaps.training.numpy_files import read_arrays
 from fastcaps.training.statistics import frequencies
 
-__all__ = ["DEFAULT_C", "HogSvm", "check_both_sides"]
+__all__ = ["DEFAULT_C", "HogSvm", "check_both_sides", "fitting_bytes"]
 
 DEFAULT_C = 3e-4
 """Small, as thousands of features of variance one are summed. Of 1e-5 .. 1e-2, faces held out of
@@ -31,6 +31,9 @@ training sets of drawn people and of real smiles were scored best with 1e-4 .. 1
 
 CLASS_WEIGHT = {1: 1.0, 0: 0.5}
 """Absent counts half, as in the networks' margin loss; how frequent a class is does not count."""
+
+BYTES_OF_A_FEATURE = 24
+"""While SVMs are fitted, with what scikit-learn copies."""
 
 SMALLEST_STD = 1e-6
 """Features that vary less are constant but for rounding, and are not divided by anything."""
@@ -174,6 +177,11 @@ def _labels_of(
     chosen = labels[rows]
     check_both_sides(chosen, classes)
     return chosen
+
+
+def fitting_bytes(rows: int, side: int) -> int:
+    """What :meth:`HogSvm.fit` needs for the features of so many frames' crops."""
+    return BYTES_OF_A_FEATURE * rows * feature_count(side)
 
 
 def check_both_sides(labels: NDArray[np.int8], classes: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from fastcaps.training.run_settings import HOG_SVM, RunSettings
 __all__ = [
     "OBJECTIVE",
     "RunData",
+    "RunDataOfIntensities",
     "load_network",
     "network_options",
     "network_weights",
@@ -37,6 +38,14 @@ class RunData(TypedDict):
     input_side: int
     colour: bool
     folds: int
+
+
+class RunDataOfIntensities(RunData, total=False):
+    """The same, with the intensity from which action units were prepared as present, where there
+    are intensities and the settings do not choose another.
+    """
+
+    positive_from: int
 
 
 OBJECTIVE = "objective"

@@ -41,7 +41,7 @@ class RunSettings:
     Numbers may be given as text, keys of ``lr_from_epoch`` too, and pairs as lists.
 
     Attributes:
-        title: the model's name in tables; "" for that of the network.
+        title: the model's name where runs are compared or analysed; "" for that of the network.
         network: a key of :data:`fastcaps.training.networks.NETWORKS`, or :data:`HOG_SVM`.
         data_set: whose folds are meant: "bp4d", "disfa", "ckplus" or any other name.
         side: of the network's input, in pixels; None for that of the data, whatever it is.

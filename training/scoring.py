@@ -22,7 +22,7 @@ def score_frames(
     frames: NDArray[np.uint8],
     rows: NDArray[np.int64],
     *,
-    batch_size: int = 256,
+    batch_size: int,
     workers: int = 0,
     arithmetic: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Callable[[int, int], object] | None = None,

@@ -14,7 +14,7 @@ from fastcaps.training.console import progress_bar
 from fastcaps.training.devices import Resources
 from fastcaps.training.errors import InputError
 from fastcaps.training.fold_task import FoldResult, FoldTask, Trained
-from fastcaps.training.hog_svm import HogSvm, check_both_sides
+from fastcaps.training.hog_svm import HogSvm, check_both_sides, fitting_bytes
 
 __all__ = ["SVM", "check_svm", "train_svm"]
 
@@ -25,13 +25,22 @@ def check_svm(task: FoldTask, resources: Resources) -> None:
     """See, before anything is written, that the settings fit SVMs.
 
     Raises:
-        InputError: emotions are to be learned, or several devices are to work.
+        InputError: emotions are to be learned, several devices are to work, or the features do
+            not fit into memory.
     """
     if task.targets.exclusive:
         raise InputError("network: HOG-SVM learns action units, expected another for emotions")
     if resources.place[1] > 1:
         raise InputError("devices: expected 1 for HOG-SVM, which works on one CPU")
     check_both_sides(task.targets.labels[task.train_rows], task.targets.classes)
+    needed = fitting_bytes(len(task.train_rows), task.prepared.shape.input_side)
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise InputError(
+            f"network: HOG-SVM needs {needed / 1e9:.0f} GB for the features of "
+            f"{len(task.train_rows):,} frames, expected at most the {present / 1e9:.0f} GB of this "
+            "machine; prepare fewer frames"
+        )
 
 
 def train_svm(

@@ -100,6 +100,10 @@ def test_a_linear_svm_goes_the_same_way(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     out = tmp_path / "svm"
     options = ("--network", "HOG-SVM", "--set", "action_units=[6,12]")
+    with monkeypatch.context() as small:
+        small.setattr("os.sysconf", lambda _: 1000)
+        with pytest.raises(AssertionError, match="needs 0 GB for the features"):
+            train("ours-bp4d", bp4d / "data", out, *options)
     train("ours-bp4d", bp4d / "data", out, *options)
     found = evaluation_of(out)
     assert found["settings"]["network"] == "HOG-SVM"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,14 @@ def test_another_checkpoint_is_refused(
 ) -> None:
     damage(stopped / "fold-1", tmp_path)
     refused(message, data, stopped)
+
+
+def test_a_checkpoint_of_a_later_fold_is_seen_before_any_training(
+    data: Prepared, stopped: Path
+) -> None:
+    shutil.copytree(stopped / "fold-1", stopped / "fold-2")
+    cut_off(stopped / "fold-2" / LAST)
+    refused(r"^checkpoint: .*fold-2/last.ckpt cannot be read", data, stopped, folds=None)
 
 
 BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [

@@ -48,6 +48,7 @@ class Method:
         optimistic: whether the test frames had a part in the choice of what is reported.
         disagrees: how the printed average differs from the mean of the values; None where it
             does not.
+        renamed: what the table prints instead of the name, and why; None where it prints that.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Method:
     external_data: bool = False
     optimistic: bool = False
     disagrees: str | None = None
+    renamed: str | None = None
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ def _column(method: Method, published: PublishedTable) -> Column:
             competes=None not in method.values,
         )
     notes = [str(method.source)]
+    if method.renamed:
+        notes.append(method.renamed)
     if method.external_data and published.external_data is None:
         notes.append(EXTERNAL_NOTE)
     if method.optimistic:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastcaps.training.evaluation.report import Evaluation, Measure
 from fastcaps.training.published import TableMeasure
 from fastcaps.training.tables.layout import AVERAGE, Column, Value
@@ -141,6 +143,18 @@ def _notes(evaluation: Evaluation) -> tuple[str, ...]:
     done, expected = len(evaluation["folds"]), evaluation["folds_expected"]
     if done < expected:
         notes.append(f"incomplete: {done} of {expected} folds; not compared")
-    if evaluation["settings"].get("drop_inactive"):
-        notes.append("tested without frames that show no action unit")
-    return tuple(notes)
+    return (*notes, *_differences(evaluation))
+
+
+def _differences(evaluation: Evaluation) -> Iterator[str]:
+    """What other rows may have otherwise, besides the network."""
+    settings = evaluation["settings"]
+    if settings.get("folds") == "community":
+        yield "on the folds of later work"
+    positive_from = settings.get("positive_from") or evaluation["data"].get("positive_from")
+    if positive_from is not None:
+        yield f"an action unit is present from intensity {positive_from} on"
+    if settings.get("softmax_over") == "inputs":
+        yield "softmax over inputs"
+    if settings.get("drop_inactive"):
+        yield "tested without frames that show no action unit"

@@ -149,6 +149,29 @@ def test_what_limits_a_run_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("changed", "data", "told"),
+    [
+        ({"folds": "community"}, {}, "on the folds of later work"),
+        ({"positive_from": 1}, {}, "an action unit is present from intensity 1 on"),
+        ({}, {"positive_from": 2}, "an action unit is present from intensity 2 on"),
+        ({"softmax_over": "inputs"}, {}, "softmax over inputs"),
+    ],
+)
+def test_what_other_rows_may_have_otherwise_is_told(
+    changed: dict[str, Any], data: dict[str, Any], told: str
+) -> None:
+    run = evaluation(DISFA, data_set="disfa", data=data)
+    run["settings"].update(changed)
+    table = only(make_tables([("mine", run)]), "Table 2 (right)")
+    assert notes_of(table, "mine")[2:] == [told]
+
+
+def test_a_method_that_the_paper_prints_by_another_name_has_a_note() -> None:
+    table = only(make_tables([]), "Table 2 (right)")
+    assert any(note.startswith('printed as "Ours-VGG"') for note in notes_of(table, "Ours-VGGF"))
+
+
 def test_a_run_that_lacks_folds_does_not_compete() -> None:
     for folds in (2, 3):
         run = evaluation(dict.fromkeys(BP4D, 0.99), data_set="bp4d", folds=folds)
