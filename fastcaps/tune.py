@@ -94,7 +94,8 @@ class _Tuner:
 
     def best(self, kernel: str) -> tuple[int, ...]:
         """Measure every tile of a kernel, and keep the fastest."""
-        plan = self.plan.plan_of(*self.layer, 3, self.over_inputs, tf32_is_allowed("triton"))
+        iterations, over_inputs, _, allow_tf32 = self.options
+        plan = self.plan.plan_of(*self.layer, iterations, over_inputs, allow_tf32)
         key, computed = plan.tuning_key(kernel), plan.tile(kernel)
         call = self.call(backward=kernel in BACKWARD)
         times = {}

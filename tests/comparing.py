@@ -173,10 +173,25 @@ def assert_agrees(
     actual = evaluate(call(operator, backend), inputs, **options)
     expected = specify(operator, inputs, **options)
     floor = CANCELLATION * incoming_gradient(expected["result"], dtype).norm().item()
+    assert_all_close(actual, expected, dtype, FORWARD_TOLERANCE[dtype], gradient_tolerance, floor)
+
+
+def assert_all_close(
+    actual: Tensors,
+    expected: Tensors,
+    dtype: torch.dtype,
+    tolerance: float,
+    gradient_tolerance: float,
+    floor: float = 0.0,
+) -> None:
+    """What :func:`evaluate` gave is of a dtype and close to what it must give.
+
+    ``floor`` is the least norm that the errors of gradients are taken relative to.
+    """
     for name, value in expected.items():
         assert actual[name].dtype == dtype, f"{name}: {actual[name].dtype}, expected {dtype}"
         if name == "result":
-            assert_close(name, actual[name], value, FORWARD_TOLERANCE[dtype])
+            assert_close(name, actual[name], value, tolerance)
         else:
             assert_close(name, actual[name], value, gradient_tolerance, floor)
 

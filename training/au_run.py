@@ -98,9 +98,9 @@ def train_run(
         check(tasks[number], resources)
     if settings.network != HOG_SVM:
         check_network(next(iter(tasks.values())), resources)
-        for task in tasks.values():
-            if not (task.folder / RESULT).exists():
-                check_checkpoint(task)
+        unfinished = [task for task in tasks.values() if not (task.folder / RESULT).exists()]
+        for task in unfinished[1:]:  # the first one is read as it goes on
+            check_checkpoint(task)
     if is_first_process():
         claim_shared_folder(
             out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS

@@ -43,21 +43,20 @@ def measure_latency(run: Path, resources: Resources) -> Latency:
     """
     settings, data = read_run(run)
     weights = SVM if settings.network == HOG_SVM else LAST
-    folds = {number: fold_folder(run, number) for number in range(1, data["folds"] + 1)}
-    ended = {number: folder for number, folder in folds.items() if (folder / RESULT).exists()}
+    ended = [n for n in range(1, data["folds"] + 1) if (fold_folder(run, n) / RESULT).exists()]
     if not ended:
         raise InputError(f"run: no fold of {run} has ended; train it first")
-    chosen = next((number for number in ended if (ended[number] / weights).exists()), None)
-    if chosen is None:
+    kept = [n for n in ended if (fold_folder(run, n) / weights).exists()]
+    if not kept:
         raise InputError(
             f"run: expected {weights} in an ended fold of {run}, found none; it cannot be timed "
             "without weights (--no-latency)"
         )
     if settings.network == HOG_SVM:
         shape = Shape(data["input_side"], data["colour"])
-        return _svm_latency(HogSvm.load(ended[chosen] / SVM), shape)
+        return _svm_latency(HogSvm.load(fold_folder(run, kept[0]) / SVM), shape)
     device = resources.torch_device
-    network = load_network(run, chosen).to(device)
+    network = load_network(run, kept[0]).to(device)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
 
     def seconds(batch_size: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 __all__ = ["tf32_is_allowed"]
@@ -24,6 +26,7 @@ def tf32_is_allowed(backend: str) -> bool:
         return False
 
 
-# As torch.compiler.assume_constant_result does, which imports all of the compiler. Compiled code
-# is compiled again when the settings change.
-tf32_is_allowed._dynamo_marked_constant = True  # type: ignore[attr-defined]
+# The compiler cannot trace the settings, and compiles again when they change. This is what
+# torch.compiler.assume_constant_result does, which would import the compiler with fastcaps.
+_marked: Any = tf32_is_allowed  # functions have no attributes in their type
+_marked._dynamo_marked_constant = True

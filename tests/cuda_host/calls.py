@@ -5,25 +5,27 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from tests.comparing import (
-    CANCELLATION,
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
     Shape,
-    assert_close,
+    assert_all_close,
     capsules,
     gradient_of,
     incoming_gradient,
     specify,
 )
 
-__all__ = ["MOST_SHARED_MEMORY", "NAMES", "OPERATORS", "Call", "Gpu"]
+__all__ = ["MOST_SHARED_MEMORY", "NAMES", "OPERATORS", "OVER", "PARAMETERS", "Call", "Gpu"]
 
 OPERATORS = torch.ops.fastcaps_host
 NAMES = ("u", "weight", "bias", "prior")
+OVER = pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
+PARAMETERS = pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
 MOST_SHARED_MEMORY = 232448
 """Bytes that a block of an H100 may take."""
 
@@ -105,13 +107,7 @@ class Call:
             detach_routing=detached,
         )
         dtype = self.inputs["u"].dtype
-        floor = CANCELLATION * incoming_gradient(expected["result"], dtype).norm().item()
-        for name, value in expected.items():
-            assert actual[name].dtype == dtype
-            if name == "result":
-                assert_close(name, actual[name], value, tolerance or FORWARD_TOLERANCE[dtype])
-            else:
-                allowed = tolerance or GRADIENT_TOLERANCE[dtype]
-                assert_close(name, actual[name], value, allowed, floor)
+        tolerances = [tolerance or each[dtype] for each in (FORWARD_TOLERANCE, GRADIENT_TOLERANCE)]
+        assert_all_close(actual, expected, dtype, *tolerances)
         absent = [name for name in NAMES if name not in self.inputs]
         assert all(actual[gradient_of(name)].numel() == 0 for name in absent)

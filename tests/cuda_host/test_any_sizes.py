@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastcaps import reference
 from tests.comparing import CANCELLATION, assert_close, random_tensor
+from tests.cuda_host.calls import OVER
 from tests.cuda_host.library import ORDERS, STORAGE, HostLibrary
 
 SHAPES = (
@@ -25,7 +26,6 @@ TOLERANCES = {
     torch.float16: torch.finfo(torch.float16).eps,
     torch.bfloat16: torch.finfo(torch.bfloat16).eps,
 }
-OVER = pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
 OPTIONS = pytest.mark.parametrize("options", [False, True], ids=["plain", "bias and prior"])
 SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=str)
 

@@ -6,19 +6,18 @@ import pytest
 import torch
 
 from tests.comparing import Shape, gradient_of
-from tests.cuda_host.calls import NAMES, OPERATORS, Call, Gpu
+from tests.cuda_host.calls import NAMES, OPERATORS, OVER, PARAMETERS, Call, Gpu
 
 pytestmark = pytest.mark.usefixtures("gpu", "poisoned_memory")
 
 ON_TENSOR_CORES: Shape = (5, 9, 8, 3, 16)
 ANY: Shape = (5, 9, 3, 4, 7)
 SHAPES = pytest.mark.parametrize("shape", [ON_TENSOR_CORES, ANY], ids=str)
-OVER = pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
 ALL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @OVER
-@pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
+@PARAMETERS
 @pytest.mark.parametrize("dtype", ALL_DTYPES, ids=str)
 @SHAPES
 def test_agree_with_the_reference(
@@ -28,7 +27,7 @@ def test_agree_with_the_reference(
 
 
 @OVER
-@pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
+@PARAMETERS
 @pytest.mark.parametrize(("iterations", "detached"), [(1, False), (1, True), (3, True)])
 @SHAPES
 def test_options(

@@ -7,7 +7,7 @@ import torch
 
 from fastcaps.ops import library
 from tests.comparing import Shape, assert_close, assert_same_bits
-from tests.cuda_host.calls import Call, Gpu
+from tests.cuda_host.calls import OVER, PARAMETERS, Call, Gpu
 from tests.cuda_host.library import ORDERS
 
 pytestmark = pytest.mark.usefixtures("gpu", "poisoned_memory")
@@ -23,9 +23,7 @@ SHAPES: tuple[Shape, ...] = (
 HALF_TYPES = (torch.float16, torch.bfloat16)
 TF32_TOLERANCE = 5e-3
 SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=str)
-OVER = pytest.mark.parametrize("over_inputs", [False, True], ids=["outputs", "inputs"])
 DETACHED = pytest.mark.parametrize("detached", [False, True], ids=["", "detached"])
-PARAMETERS = pytest.mark.parametrize("parameters", [False, True], ids=["plain", "bias and prior"])
 
 
 @OVER
