@@ -21,7 +21,7 @@ from torch import Tensor
 from fastcaps.kernels import tiles
 from fastcaps.ops import library
 
-__all__ = ["BACKENDS", "BackendError", "choose_backend", "why_not"]
+__all__ = ["BACKENDS", "BackendError", "check_backend", "choose_backend", "why_not"]
 
 
 class BackendError(RuntimeError):
@@ -88,6 +88,14 @@ tensor cores was right, and in float32 faster than Triton's; no GPU has run anyt
 ENVIRONMENT_CHOICE = os.environ.get("FASTCAPS_BACKEND") or None
 
 
+def check_backend(backend: object, *, origin: str = "backend") -> None:
+    """Raise ValueError, naming ``origin``, unless ``backend`` is the name of a backend."""
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise ValueError(
+            f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}"
+        )
+
+
 def why_not(
     backend: str, operator: str, tensor: Tensor, *, origin: str = "backend", **sizes: int
 ) -> str | None:
@@ -96,10 +104,7 @@ def why_not(
     Raises:
         ValueError: ``backend`` is not the name of a backend; ``origin`` is named in the message.
     """
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"{origin}: expected one of {', '.join(BACKENDS)} or None, got {backend!r}"
-        )
+    check_backend(backend, origin=origin)
     return BACKENDS[backend](operator, tensor, **sizes)
 
 

@@ -117,6 +117,8 @@ def _fits(weight: Tensor, layout: str, layer: CapsuleLinear) -> bool:
 
 
 def _drop_leading_ones(weight: Tensor, layout: str) -> Tensor:
+    if weight.numel() == 0:
+        raise ValueError(f"weight: expected sizes of at least 1, got shape {list(weight.shape)}")
     rank = 3 if layout == FUSED else 4
     ahead = weight.dim() - rank
     if ahead < 0 or any(size != 1 for size in weight.shape[:ahead]):

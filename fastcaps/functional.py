@@ -52,6 +52,7 @@ def squash(s: Tensor, dim: int = -1, *, backend: str | None = None) -> Tensor:
         The squashed vectors, shape and dtype of ``s``.
     """
     arguments.check_tensor("s", s)
+    arguments.check_int("dim", dim)
     if not -s.dim() <= dim < s.dim():
         raise ValueError(f"dim: expected a dimension of s {list(s.shape)}, got {dim}")
     if s.shape[dim] == 0:

@@ -31,7 +31,17 @@ def _versions() -> Iterator[str]:
 def _processor() -> Iterator[str]:
     yield f"cpu      {_processor_name()}, {torch.get_num_threads()} threads"
     if library.LOAD_ERROR is None:
-        yield f"         kernels for {torch.ops.fastcaps.instruction_set()}"
+        kernels = _why_no_cpu_kernels() or torch.ops.fastcaps.instruction_set()
+        yield f"         kernels for {kernels}"
+
+
+def _why_no_cpu_kernels() -> str | None:
+    """Why the extension finds no instruction set to compute with, or None if it does."""
+    try:
+        torch.ops.fastcaps.instruction_set()
+    except RuntimeError as error:  # of a FASTCAPS_CPU_ISA that does not exist here
+        return f"none, {error}"
+    return None
 
 
 def _processor_name() -> str:
@@ -66,7 +76,8 @@ def _ability(backend: str, device: str) -> str:
     tensor = torch.empty(0, device=device)
     reasons = {why_not(backend, operator, tensor) for operator in library.OPERATORS}
     if None in reasons:
-        return "runs"
+        reason = _why_no_cpu_kernels() if backend == "cpu" else None
+        return f"no: {reason}" if reason else "runs"
     return f"no: {'; '.join(sorted(reason for reason in reasons if reason is not None))}"
 
 

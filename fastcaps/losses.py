@@ -71,7 +71,7 @@ class MarginLoss(nn.Module):
             v: class capsules [B, N_out, D_out].
             target: class indices [B] of an integer dtype in 0 .. N_out - 1, or labels [B, N_out]
                 of any dtype: 1 present, 0 absent, -1 unknown. The values are checked in eager
-                mode on the CPU; elsewhere a check would wait for the device.
+                mode on the CPU, outside ``vmap``; elsewhere a check would wait for the device.
 
         Returns:
             A scalar, or [B, N_out] for ``reduction="none"``.
@@ -86,7 +86,7 @@ class MarginLoss(nn.Module):
                 f"class_weights, got shape {list(v.shape)}"
             )
         labels = _labels(target, v)  # [B, N_out]
-        known = labels != UNKNOWN
+        known = labels >= 0  # unlike != -1 also for unsigned dtypes, whose 255 would equal it
         present = labels > 0
         lengths = capsule_lengths(v)
         too_short = (self.m_plus - lengths).relu().square()
@@ -220,6 +220,8 @@ def _labels(target: Tensor, v: Tensor) -> Tensor:
     if target.device != v.device:
         raise ValueError(f"target: expected device {v.device} like v, got {target.device}")
     batch, classes, _ = v.shape
+    if target.is_complex():
+        raise TypeError(f"target: expected a real dtype, got {target.dtype}")
     if target.dim() == 1 and (target.is_floating_point() or target.dtype == torch.bool):
         raise TypeError(f"target: expected class indices of an integer dtype, got {target.dtype}")
     if target.shape not in ((batch,), (batch, classes)):
@@ -227,7 +229,7 @@ def _labels(target: Tensor, v: Tensor) -> Tensor:
             f"target: expected class indices [{batch}] or labels [{batch}, {classes}], "
             f"got shape {list(target.shape)}"
         )
-    if target.device.type == "cpu" and not torch.compiler.is_compiling():
+    if _can_be_read(target):
         _check_values(target, classes)
     return target if target.dim() == 2 else _one_hot(target, classes)
 
@@ -238,12 +240,21 @@ def _one_hot(indices: Tensor, classes: int) -> Tensor:
     return hot.scatter(1, indices.long()[:, None], True)
 
 
+def _can_be_read(target: Tensor) -> bool:
+    """Whether its values are at hand: not on another device, nor in a compiler or a ``vmap``."""
+    if target.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(target)
+
+
 def _check_values(target: Tensor, classes: int) -> None:
     if target.dim() == 1:
         wrong = (target < 0) | (target >= classes)
         expected = f"class indices in 0 .. {classes - 1}"
     else:
-        wrong = (target != 0) & (target != 1) & (target != UNKNOWN)
+        wrong = (target != 0) & (target != 1)
+        if target.dtype.is_signed:
+            wrong &= target != UNKNOWN
         expected = "labels 1, 0 or -1"
     if wrong.any():
         raise ValueError(f"target: expected {expected}, got {target[wrong][0].item()}")
@@ -257,7 +268,12 @@ def _check_capsules(v: Tensor) -> None:
 def _class_weights(weights: Tensor | Sequence[float] | None) -> Tensor | None:
     if weights is None:
         return None
-    weights = torch.as_tensor(weights).detach().clone()
+    try:
+        weights = torch.as_tensor(weights).detach().clone()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"class_weights: expected numbers, got {weights!r}") from error
+    if weights.is_complex():
+        raise TypeError(f"class_weights: expected real numbers, got {weights.dtype}")
     weights = weights if weights.is_floating_point() else weights.float()
     if weights.dim() != 1 or weights.numel() == 0:
         raise ValueError(f"class_weights: expected shape [N_out], got {list(weights.shape)}")

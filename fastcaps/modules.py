@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcaps import arguments, functional
-from fastcaps.backends import BACKENDS
+from fastcaps.backends import check_backend
 from fastcaps.functional import SoftmaxOver
 
 __all__ = ["CapsuleLinear", "PrimaryCapsules"]
@@ -68,7 +68,8 @@ class PrimaryCapsules(nn.Module):
         if not isinstance(padding, str):
             _check_pair("padding", padding, smallest=0)
         _check_bool("bias", bias)
-        _check_backend(backend)
+        if backend is not None:
+            check_backend(backend)
         self.capsules = capsules
         self.dim = dim
         self.backend = backend
@@ -86,9 +87,11 @@ class PrimaryCapsules(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps [B, in_channels, H_in, W_in] -> capsules [B, capsules * H * W, dim]."""
-        if not isinstance(x, Tensor):
-            raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
+        arguments.check_tensor("x", x)
         arguments.check_shape("x", x, ("B", self.conv.in_channels, "H", "W"))
+        if not arguments.autocast_is_on(x):
+            arguments.check_like("x", x, "the layer's parameters", self.conv.weight)
+        self._map_size("x", *x.shape[2:])
         s = self.conv(x).unflatten(1, (self.capsules, self.dim))  # [B, capsules, dim, H, W]
         return functional.squash(s.permute(0, 1, 3, 4, 2).flatten(1, 3), backend=self.backend)
 
@@ -96,26 +99,42 @@ class PrimaryCapsules(nn.Module):
         """How many capsules an input of ``height`` x ``width`` pixels gives.
 
         Raises:
+            TypeError: a size is not an int.
             ValueError: the input is smaller than the kernel.
         """
-        probe = torch.empty(0, self.conv.in_channels, height, width, device="meta")
-        weight = torch.empty_like(self.conv.weight, device="meta", dtype=probe.dtype)
-        try:
-            maps = nn.functional.conv2d(
-                probe, weight, None, self.conv.stride, self.conv.padding, self.conv.dilation
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"height, width: expected an input at least as large as the kernel "
-                f"{self.conv.kernel_size}, got {height} x {width}"
-            ) from error
-        return self.capsules * maps.shape[2] * maps.shape[3]
+        arguments.check_positive_int("height", height)
+        arguments.check_positive_int("width", width)
+        rows, columns = self._map_size("height, width", height, width)
+        return self.capsules * rows * columns
 
     def extra_repr(self) -> str:
         """The arguments that the convolution's own line does not show."""
         return _describe(
             f"capsules={self.capsules}, dim={self.dim}", {"backend": (self.backend, None)}
         )
+
+    def _map_size(self, name: str, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the feature map of an input of this size, called ``name``."""
+        if self.conv.padding == "same":  # which torch allows for a stride of 1 only
+            return height, width
+        padding = (0, 0) if isinstance(self.conv.padding, str) else self.conv.padding
+        rows, columns = (
+            (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+            for size, pad, dilation, kernel, stride in zip(
+                (height, width),
+                padding,
+                self.conv.dilation,
+                self.conv.kernel_size,
+                self.conv.stride,
+                strict=True,
+            )
+        )
+        if rows < 1 or columns < 1:
+            raise ValueError(
+                f"{name}: expected an input at least as large as the kernel "
+                f"{self.conv.kernel_size}, got {height} x {width}"
+            )
+        return rows, columns
 
 
 class CapsuleLinear(nn.Module):
@@ -197,7 +216,8 @@ class CapsuleLinear(nn.Module):
         arguments.check_softmax_over(softmax_over)
         for name, flag in (("bias", bias), ("prior", prior), ("detach_routing", detach_routing)):
             _check_bool(name, flag)
-        _check_backend(backend)
+        if backend is not None:
+            check_backend(backend)
         self.in_capsules = in_capsules
         self.in_dim = in_dim
         self.out_capsules = out_capsules
@@ -297,11 +317,6 @@ def _describe(sizes: str, options: Mapping[str, tuple[object, object]]) -> str:
 def _check_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
-
-
-def _check_backend(backend: object) -> None:
-    if backend is not None and backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)} or None, got {backend!r}")
 
 
 def _check_pair(name: str, value: object, smallest: int) -> None:

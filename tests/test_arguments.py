@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -71,6 +72,13 @@ def test_unsupported_dtype(function: str, name: str, dtype: torch.dtype) -> None
     value = good_arguments(function)[name].to(dtype)
     known = "torch.float32, torch.float64, torch.float16, torch.bfloat16"
     message = f"{name}: expected one of {known}, got {dtype}"
+    refuse(function, TypeError, message, **{name: value})
+
+
+@pytest.mark.parametrize(("function", "name"), TENSOR_ARGUMENTS)
+def test_not_dense(function: str, name: str) -> None:
+    value = good_arguments(function)[name].to_sparse()
+    message = f"{name}: expected a dense tensor, torch.strided, got torch.sparse_coo"
     refuse(function, TypeError, message, **{name: value})
 
 
@@ -156,6 +164,9 @@ def test_iterations(function: str) -> None:
             f"iterations: expected at least 1, got {value}",
             iterations=value,
         )
+    for value in (2**31, 2**63):
+        message = f"iterations: expected at most 2147483647, got {value}"
+        refuse(function, ValueError, message, iterations=value)
     cases: tuple[tuple[object, str], ...] = (
         (3.0, "float"),
         (True, "bool"),
@@ -174,7 +185,7 @@ def test_iterations(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", ROUTING)
-@pytest.mark.parametrize("value", ["output", "", "Inputs", None, 1, True])
+@pytest.mark.parametrize("value", ["output", "", "Inputs", None, 1, True, ["inputs"]])
 def test_softmax_over(function: str, value: object) -> None:
     message = f'softmax_over: expected "outputs" or "inputs", got {value!r}'
     refuse(function, ValueError, message, softmax_over=value)
@@ -193,13 +204,26 @@ def test_dim_of_squash(dim: int) -> None:
     refuse("squash", ValueError, message, dim=dim)
 
 
+@pytest.mark.parametrize(
+    ("dim", "given"), [(1.0, "float"), ("x", "str"), (None, "NoneType"), (True, "bool")]
+)
+def test_dim_of_squash_is_an_int(dim: object, given: str) -> None:
+    refuse("squash", TypeError, f"dim: expected an int, got {given}", dim=dim)
+
+
+def test_softmax_over_an_array() -> None:
+    value = np.array(["outputs", "inputs"])
+    message = f'softmax_over: expected "outputs" or "inputs", got {value!r}'
+    refuse("routed_capsules", ValueError, message, softmax_over=value)
+
+
 def test_squash_of_a_number() -> None:
     message = "dim: expected a dimension of s [], got -1"
     refuse("squash", ValueError, message, s=torch.tensor(1.0))
 
 
 @pytest.mark.parametrize("function", ["squash", "prediction_vectors", "dynamic_routing", *FUSED])
-@pytest.mark.parametrize("value", ["gpu", "", "CPU", 0])
+@pytest.mark.parametrize("value", ["gpu", "", "CPU", 0, ["cpu"]])
 def test_unknown_backend(function: str, value: object) -> None:
     message = f"backend: expected one of cuda, triton, cpu, reference or None, got {value!r}"
     refuse(function, ValueError, message, backend=value)

@@ -73,6 +73,7 @@ def test_ambiguous_sizes_ask_for_the_layout() -> None:
         ((2, I, K, J, D), "IKJD", r"^weight: expected 4 dimensions IKJD, or 1s before them, got"),
         ((K, J, D), "IKJD", r"^weight: expected 4 dimensions IKJD.* got shape \[2, 3, 4\]"),
         ((I, K, 10), "IK(JD)", r"^out_capsules: expected a divisor of J \* D = 10, got 3"),
+        ((I, K, 0, D), "IKJD", r"^weight: expected sizes of at least 1, got shape \[5, 2, 0, 4\]"),
         ((I, K, J, D), "DKIJ", r"^layout: expected one of IKJD, .* got 'DKIJ'"),
     ],
 )

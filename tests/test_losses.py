@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.func import vmap
 
 from fastcaps import MarginLoss, ReconstructionLoss, mask_capsules
 
@@ -25,8 +26,8 @@ def capsules(lengths: torch.Tensor = LENGTHS, dim: int = 4) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "target",
-    [INDICES, INDICES.to(torch.uint8), MULTI_HOT, MULTI_HOT.bool(), MULTI_HOT.long()],
-    ids=["indices", "uint8 indices", "float labels", "bool labels", "int labels"],
+    [INDICES, INDICES.byte(), MULTI_HOT, MULTI_HOT.bool(), MULTI_HOT.long(), MULTI_HOT.byte()],
+    ids=["indices", "uint8 indices", "float labels", "bool labels", "int labels", "uint8 labels"],
 )
 def test_margin_loss_is_equation_4(target: torch.Tensor) -> None:
     torch.testing.assert_close(MarginLoss(reduction="none")(capsules(), target), EXPECTED)
@@ -134,6 +135,8 @@ def test_losses_compile_without_graph_breaks(target: torch.Tensor) -> None:
         ({"reduction": "avg"}, ValueError, "^reduction: expected one of mean, .* got 'avg'"),
         ({"class_weights": [[1.0]]}, ValueError, r"^class_weights: expected shape \[N_out\]"),
         ({"class_weights": [1.0, -1]}, ValueError, "^class_weights: expected finite weights >= 0"),
+        ({"class_weights": "a"}, TypeError, "^class_weights: expected numbers, got 'a'"),
+        ({"class_weights": [1j]}, TypeError, "^class_weights: expected real numbers, got"),
     ],
 )
 def test_margin_loss_refuses_bad_options(
@@ -154,12 +157,26 @@ def test_margin_loss_refuses_bad_options(
         (torch.zeros(2, 4), ValueError, r"^target: expected .*\[2, 3\].* got shape \[2, 4\]"),
         (torch.full((2, 3), 0.5), ValueError, "^target: expected labels 1, 0 or -1, got 0.5"),
         (torch.full((2, 3), torch.nan), ValueError, "^target: expected labels 1, 0 or -1, got nan"),
+        (
+            torch.full((2, 3), 255).byte(),
+            ValueError,
+            "^target: expected labels 1, 0 or -1, got 255",
+        ),
+        (torch.zeros(2, 3) * 1j, TypeError, "^target: expected a real dtype, got torch.complex64"),
     ],
 )
 def test_bad_targets_are_refused(target: Any, error: type[Exception], message: str) -> None:
     for function in (MarginLoss(), mask_capsules):
         with pytest.raises(error, match=message):
             function(capsules(), target)
+
+
+@pytest.mark.parametrize("target", [MULTI_HOT, INDICES], ids=["labels", "indices"])
+def test_vmap_over_samples(target: torch.Tensor) -> None:
+    v, loss = capsules(), MarginLoss()
+    actual = vmap(loss)(v[:, None], target[:, None])
+    expected = torch.stack([loss(v[i : i + 1], target[i : i + 1]) for i in range(len(v))])
+    torch.testing.assert_close(actual, expected)
 
 
 def test_margin_loss_refuses_bad_capsules() -> None:

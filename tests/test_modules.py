@@ -55,8 +55,27 @@ def test_primary_capsules_tell_their_number(options: dict[str, Any]) -> None:
 
 
 def test_primary_capsules_refuse_an_input_smaller_than_the_kernel() -> None:
-    with pytest.raises(ValueError, match=r"height, width: expected .* got 2 x 9"):
-        PrimaryCapsules(1, 2, 3, kernel_size=3).output_capsules(2, 9)
+    layer = PrimaryCapsules(1, 2, 3, kernel_size=3)
+    with pytest.raises(ValueError, match=r"^height, width: expected .* got 2 x 9$"):
+        layer.output_capsules(2, 9)
+    with pytest.raises(ValueError, match=r"^x: expected .* kernel \(3, 3\), got 2 x 9$"):
+        layer(torch.zeros(1, 1, 2, 9))
+    assert layer.output_capsules(3, 3) == layer(torch.zeros(1, 1, 3, 3)).shape[1] == 2
+    wide = PrimaryCapsules(1, 2, 3, kernel_size=2, dilation=3, padding=1)
+    assert wide.output_capsules(2, 2) == wide(torch.zeros(1, 1, 2, 2)).shape[1] == 2
+    with pytest.raises(ValueError, match=r"^x: expected .* got 1 x 2$"):
+        wide(torch.zeros(1, 1, 1, 2))
+
+
+@pytest.mark.parametrize(("value", "error"), [(2.5, TypeError), (0, ValueError)])
+def test_primary_capsules_tell_the_number_for_whole_pixels_only(
+    value: Any, error: type[Exception]
+) -> None:
+    layer = PrimaryCapsules(1, 2, 3, kernel_size=3)
+    with pytest.raises(error, match=r"^height: expected"):
+        layer.output_capsules(value, 9)
+    with pytest.raises(error, match=r"^width: expected"):
+        layer.output_capsules(9, value)
 
 
 @pytest.mark.parametrize("softmax_over", ["outputs", "inputs"])
@@ -264,6 +283,9 @@ def test_linear_refuses_bad_inputs(u: Any, error: type[Exception], message: str)
         (torch.zeros(2, 3, 5, 5), ValueError, r"^x: expected shape \[B, 1, H, W\].* got \[2, 3, 5"),
         (torch.zeros(1, 5, 5), ValueError, r"^x: expected shape \[B, 1, H, W\].* got \[1, 5, 5\]"),
         (None, TypeError, "^x: expected a torch.Tensor, got NoneType"),
+        (torch.zeros(2, 1, 5, 5).int(), TypeError, "^x: expected one of .* got torch.int32"),
+        (torch.zeros(2, 1, 5, 5).double(), TypeError, "^x: expected torch.float32 like the layer"),
+        (torch.zeros(2, 1, 5, 5, device="meta"), ValueError, "^x: expected device cpu like the"),
     ],
 )
 def test_primary_capsules_refuse_bad_inputs(x: Any, error: type[Exception], message: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.func import functional_call, grad, jacrev, vjp, vmap
+from torch.autograd.forward_ad import UnpackedDualTensor, dual_level, make_dual, unpack_dual
+from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vjp, vmap
 from torch.library import opcheck
 
 import fastcaps
@@ -185,8 +186,84 @@ def test_second_derivatives_are_refused_with_a_way_out(
         (second,) = torch.autograd.grad(gradient.sum(), first, allow_unused=True)
         assert second is None or second.isfinite().all()
     else:
-        with pytest.raises(RuntimeError, match=f'fastcaps::{operator}.*backend="reference"'):
+        with pytest.raises(RuntimeError, match=rf'fastcaps::{operator}.*backend="reference"'):
             gradient.sum().backward()
+
+
+# Forward mode ----------------------------------------------------------------------------------
+
+
+def dual_of(operator: str, inputs: Tensors, backend: str) -> UnpackedDualTensor:
+    """Result and tangent of ``operator``, all of its inputs their own tangents."""
+    with dual_level():
+        duals = {name: make_dual(x, x.detach()) for name, x in inputs.items()}
+        return unpack_dual(call(operator, backend)(**duals))
+
+
+@pytest.mark.parametrize("needs_gradient", [False, True])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_forward_mode_is_refused_with_a_way_out(
+    backend: str, device: torch.device, operator: str, needs_gradient: bool
+) -> None:
+    """Operators without a rule for it drop tangents without a word."""
+    require(backend, operator, device, torch.float32)
+    inputs = {
+        name: x.requires_grad_(needs_gradient)
+        for name, x in inputs_of(operator, SHAPE, device=device).items()
+    }
+    if backend == "reference":
+        assert dual_of(operator, inputs, backend).tangent.abs().max() > 0
+        return
+    refused = pytest.raises(RuntimeError, match=rf'fastcaps::{operator}.*backend="reference"')
+    with refused:
+        dual_of(operator, inputs, backend)
+
+    layer = Layer(operator, backend, "outputs")
+    with refused:
+        jvp(layer, (inputs,), (inputs,))
+    with refused:
+        jacfwd(layer)(inputs)
+
+    def energy(tensors: Tensors) -> Tensor:
+        result: Tensor = layer(tensors)
+        return result.sum()
+
+    with pytest.raises(NotImplementedError, match="forward mode"):  # in PyTorch's words
+        jvp(grad(energy), (inputs,), (inputs,))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_forward_mode_of_an_incoming_gradient_is_refused(
+    backend: str, device: torch.device, operator: str
+) -> None:
+    require(backend, operator, device, torch.float32)
+    inputs = inputs_of(operator, SHAPE, device=device)
+    layer = Layer(operator, backend, "outputs")
+    result, pull = layer(inputs), vjp(layer, inputs)[1]
+    if backend == "reference":
+        tangents = jvp(pull, (result,), (result,))[1][0]
+        assert any(x.abs().max() > 0 for x in tangents.values())
+    else:
+        with pytest.raises(RuntimeError, match=rf'fastcaps::{operator}.*backend="reference"'):
+            jvp(pull, (result,), (result,))
+
+
+def test_forward_mode_is_refused_when_compiled(
+    backend: str, device: torch.device, fresh_compiler: None
+) -> None:
+    inputs = inputs_of("routed_capsules", SHAPE, device=device)
+    layer = Layer("routed_capsules", backend, "outputs")
+
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def tangent(tensors: Tensors) -> Tensor:
+        result: Tensor = jvp(layer, (tensors,), (tensors,))[1]
+        return result
+
+    if backend == "reference":
+        assert tangent(inputs).abs().max() > 0
+    else:
+        with pytest.raises(RuntimeError, match=r'fastcaps::routed_capsules.*backend="reference"'):
+            tangent(inputs)
 
 
 # compile and export ----------------------------------------------------------------------------
@@ -396,6 +473,28 @@ def test_vmap_of_every_operator(backend: str, device: torch.device, operator: st
         )
         actual = vmap(function, in_dims)(*arguments)
         assert_close("result", actual, one_by_one(function, arguments, in_dims), 1e-5)
+
+
+@pytest.mark.parametrize("operator", [*OPERATORS, "coupling_coefficients"])
+@pytest.mark.parametrize(("samples", "batch"), [(0, 3), (2, 0)])
+def test_vmap_of_nothing(
+    backend: str, device: torch.device, operator: str, samples: int, batch: int
+) -> None:
+    require(backend, operator, device, torch.float32)
+    inputs = inputs_of(operator, (batch, *SHAPE[1:]), device=device)
+    names = tuple(inputs)
+
+    def function(*tensors: Tensor) -> Tensor:
+        return call(operator, backend)(**dict(zip(names, tensors, strict=True)))
+
+    expected = (samples, *function(*inputs.values()).shape)
+    for chosen in ({0}, {len(names) - 1}, set(range(len(names)))):
+        in_dims = tuple(1 if place in chosen else None for place in range(len(names)))
+        arguments = tuple(
+            x if dim is None else x.unsqueeze(dim).expand(x.shape[0], samples, *x.shape[1:])
+            for x, dim in zip(inputs.values(), in_dims, strict=True)
+        )
+        assert vmap(function, in_dims)(*arguments).shape == expected
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -24,6 +24,8 @@ def loop_over_samples(
     """A vmap rule that calls ``operator`` once for every sample and stacks the results."""
 
     def rule(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
+        if info.batch_size == 0:
+            args = tuple(map(_one_sample, args, in_dims))
         results = [
             operator(
                 *(
@@ -31,10 +33,16 @@ def loop_over_samples(
                     for arg, dim in zip(args, in_dims, strict=True)
                 )
             )
-            for sample in range(info.batch_size)
+            for sample in range(max(info.batch_size, 1))
         ]
         if isinstance(results[0], Tensor):
-            return torch.stack(results), 0
-        return tuple(map(torch.stack, zip(*results, strict=True))), (0,) * len(results[0])
+            return torch.stack(results)[: info.batch_size], 0
+        stacked = (torch.stack(x)[: info.batch_size] for x in zip(*results, strict=True))
+        return tuple(stacked), (0,) * len(results[0])
 
     return rule
+
+
+def _one_sample(arg: Any, dim: int | None) -> Any:
+    """One sample of zeros in the place of none, which tells the results' shapes."""
+    return arg if dim is None else arg.new_zeros((*arg.shape[:dim], 1, *arg.shape[dim + 1 :]))

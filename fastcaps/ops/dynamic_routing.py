@@ -14,6 +14,7 @@ from fastcaps.ops.gradients import (
     accumulation_dtype,
     keep_nothing,
     need_gradient,
+    no_forward_mode,
     no_second_derivative,
 )
 
@@ -42,7 +43,7 @@ def dynamic_routing(
         )
     over_inputs = softmax_over == "inputs"
     v: Tensor
-    if need_gradient(u_hat, bias, prior):
+    if need_gradient("dynamic_routing", u_hat, bias, prior):
         v, _, _ = DynamicRouting.apply(
             backend, u_hat, bias, prior, iterations, over_inputs, detach_routing
         )
@@ -95,6 +96,7 @@ class DynamicRoutingBackward(torch.autograd.Function):
 
     setup_context = staticmethod(keep_nothing)
     backward = staticmethod(no_second_derivative("dynamic_routing"))
+    jvp = staticmethod(no_forward_mode("dynamic_routing"))
 
     @staticmethod
     def forward(

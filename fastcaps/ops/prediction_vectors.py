@@ -12,7 +12,12 @@ from torch import Tensor
 from fastcaps import reference
 from fastcaps.ops import library
 from fastcaps.ops.batching import fold_into_batch, loop_over_samples
-from fastcaps.ops.gradients import keep_nothing, need_gradient, no_second_derivative
+from fastcaps.ops.gradients import (
+    keep_nothing,
+    need_gradient,
+    no_forward_mode,
+    no_second_derivative,
+)
 from fastcaps.ops.precision import tf32_is_allowed
 
 __all__ = ["prediction_vectors"]
@@ -23,7 +28,7 @@ def prediction_vectors(u: Tensor, weight: Tensor, *, backend: str) -> Tensor:
     if backend == "reference":
         return reference.prediction_vectors(u, weight)
     allow_tf32 = tf32_is_allowed(backend)
-    if need_gradient(u, weight):
+    if need_gradient("prediction_vectors", u, weight):
         u_hat: Tensor = PredictionVectors.apply(backend, u, weight, allow_tf32)
         return u_hat
     return library.overload(backend, "prediction_vectors")(u, weight, allow_tf32)
@@ -48,6 +53,7 @@ class PredictionVectorsBackward(torch.autograd.Function):
 
     setup_context = staticmethod(keep_nothing)
     backward = staticmethod(no_second_derivative("prediction_vectors"))
+    jvp = staticmethod(no_forward_mode("prediction_vectors"))
 
     @staticmethod
     def forward(
@@ -75,7 +81,7 @@ def _vmap(call: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
         if weight_dim is not None or u_dim is None:
             return loop_over_samples(call)(info, in_dims, u, weight, allow_tf32)
         u_hat = call(fold_into_batch(u, u_dim), weight, allow_tf32)
-        return u_hat.reshape(info.batch_size, -1, *u_hat.shape[1:]), 0
+        return u_hat.reshape(*u.movedim(u_dim, 0).shape[:2], *u_hat.shape[1:]), 0
 
     return rule
 

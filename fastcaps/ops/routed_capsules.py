@@ -16,6 +16,7 @@ from fastcaps.ops.gradients import (
     accumulation_dtype,
     keep_nothing,
     need_gradient,
+    no_forward_mode,
     no_second_derivative,
 )
 from fastcaps.ops.precision import tf32_is_allowed
@@ -47,7 +48,7 @@ def routed_capsules(
         )
     options = (iterations, softmax_over == "inputs", detach_routing, tf32_is_allowed(backend))
     v: Tensor
-    if need_gradient(u, weight, bias, prior):
+    if need_gradient("routed_capsules", u, weight, bias, prior):
         v, _, _ = RoutedCapsules.apply(backend, u, weight, bias, prior, *options)
     else:
         v, _, _ = library.overload(backend, "routed_capsules")(u, weight, bias, prior, *options)
@@ -103,6 +104,7 @@ class RoutedCapsulesBackward(torch.autograd.Function):
 
     setup_context = staticmethod(keep_nothing)
     backward = staticmethod(no_second_derivative("routed_capsules"))
+    jvp = staticmethod(no_forward_mode("routed_capsules"))
 
     @staticmethod
     def forward(
@@ -150,7 +152,7 @@ def _vmap(call: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
         if u_dim is None or any(dim is not None for dim in parameter_dims):
             return loop_over_samples(call)(info, in_dims, u, *parameters)
         v, s, log_sum_exp = call(fold_into_batch(u, u_dim), *parameters)
-        samples = (info.batch_size, v.shape[0] // info.batch_size)
+        samples = u.movedim(u_dim, 0).shape[:2]
         over_inputs = log_sum_exp.dim() == 4
         if over_inputs:
             log_sum_exp = log_sum_exp.unflatten(1, samples)

@@ -11,7 +11,12 @@ from torch import Tensor
 
 from fastcaps import reference
 from fastcaps.ops import library
-from fastcaps.ops.gradients import keep_nothing, need_gradient, no_second_derivative
+from fastcaps.ops.gradients import (
+    keep_nothing,
+    need_gradient,
+    no_forward_mode,
+    no_second_derivative,
+)
 
 __all__ = ["squash"]
 
@@ -20,7 +25,7 @@ def squash(s: Tensor, *, backend: str) -> Tensor:
     """s [..., D] -> v [..., D] in the dtype of s."""
     if backend == "reference":
         return reference.squash(s)
-    if need_gradient(s):
+    if need_gradient("squash", s):
         v: Tensor = Squash.apply(backend, s)
         return v
     return library.overload(backend, "squash")(s)
@@ -39,6 +44,7 @@ class SquashBackward(torch.autograd.Function):
 
     setup_context = staticmethod(keep_nothing)
     backward = staticmethod(no_second_derivative("squash"))
+    jvp = staticmethod(no_forward_mode("squash"))
 
     @staticmethod
     def forward(backend: str, grad: Tensor, s: Tensor) -> Tensor:
