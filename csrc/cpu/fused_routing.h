@@ -7,6 +7,10 @@
 
 namespace fastcaps {
 
+// What may be stored to save time stays within this, with all else that a call takes; the rest up
+// to 64 MiB is left to the threads' scratch memory.
+constexpr int64_t kWorkspaceBytes = 56 * 1024 * 1024;
+
 template <class T>
 struct FusedRouting {
   FusedProblem<T> problem;
@@ -21,8 +25,6 @@ struct FusedRouting {
   static constexpr int64_t kPackedBytes = 16 * 1024 * 1024;
   // Partial sums stay below this, or below a 64th of u_hat.
   static constexpr int64_t kPartialBytes = 16 * 1024 * 1024;
-  // Coefficients are kept between backward passes up to this; beyond, they are computed again.
-  static constexpr int64_t kKeptBytes = 32 * 1024 * 1024;
 
   FusedRouting(
       const Tensor& like, const Sizes& size, Storage storage, const void* u, const void* weight,
@@ -199,6 +201,15 @@ struct FusedRouting {
           mean(like, r.problem.over_inputs ? r.iterations * r.all_tiles() : 0) {}
   };
 
+  // The workspace of the backward pass, with so many numbers kept between its passes.
+  int64_t backward_bytes(int64_t kept) const {
+    const int64_t packed_u = packed ? problem.tiles * size().inputs * size().in_dim * lanes() : 0;
+    const int64_t iteration = problem.over_inputs ? 3 * all_tiles() + 2 * all_heads()
+                                                  : 2 * all_tiles();  // of the history
+    const int64_t sums = (problem.slices() + 1) * all_tiles();
+    return (packed_u + iterations * iteration + sums + kept) * static_cast<int64_t>(sizeof(T));
+  }
+
   // V^1 .. V^R and the log-sum-exps, from what the forward pass saved.
   void recall(const Saved<T>& saved, const History& history) const {
     const int64_t dim = size().dim, count = dim * lanes();
@@ -248,7 +259,8 @@ struct FusedRouting {
     const int64_t first_pass = uniform(first) ? first + 1 : first;
     const int64_t kept = problem.blocks() * problem.tiles * head_size() * problem.block;
     const int64_t kept_passes = detach ? 0 : iterations - first_pass + 1;
-    const bool keep = 2 * kept_passes * kept * static_cast<int64_t>(sizeof(T)) <= kKeptBytes;
+    // Coefficients are kept between the passes where there is room; else they are computed again.
+    const bool keep = backward_bytes(2 * kept_passes * kept) <= kWorkspaceBytes;
     Workspace<T> coefficients(like, keep ? 2 * kept_passes * kept : 0);
     std::vector<FusedPass<T>> passes(iterations);
     for (int64_t t = 1; t <= iterations; t++) {
@@ -360,11 +372,11 @@ struct FusedRouting {
 };
 
 // Few samples would leave lanes empty: they are routed on stored prediction vectors, as long as
-// those and their gradients stay within 64 MiB.
+// those and their gradients fit into the workspace.
 template <class T>
 bool small_batch(const Sizes& size) {
   const int64_t bytes = size.batch * size.inputs * size.columns() * static_cast<int64_t>(sizeof(T));
-  return size.batch > 0 && size.batch < 8 && 2 * bytes <= 64 * 1024 * 1024;
+  return size.batch > 0 && size.batch < 8 && 2 * bytes <= kWorkspaceBytes;
 }
 
 }  // namespace fastcaps
