@@ -78,6 +78,15 @@ def load_inputs(
     return tl.load(arranged + first + column[None, :], mask=(b < B)[:, None], other=0.0)
 
 
+@triton.jit
+def samples_and_input(I, BLOCK_B: tl.constexpr, BLOCK_I: tl.constexpr):
+    """A program's samples [B] and its first input, where tiles of the inputs follow each other."""
+    # On one axis, since the others of a grid end at 65535.
+    input_tiles = tl.cdiv(I, BLOCK_I)
+    b = tl.program_id(0) // input_tiles * BLOCK_B + tl.arange(0, BLOCK_B)
+    return b, tl.program_id(0) % input_tiles * BLOCK_I
+
+
 @triton.jit(do_not_specialize=["B"])
 def arrange_kernel(
     u,  # [B, I, K]
@@ -90,11 +99,10 @@ def arrange_kernel(
     ARRANGED_I: tl.constexpr,
 ):
     """u in the order of the tiles' columns, with zeros where there is no input or k."""
-    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(0) * ARRANGED_I
+    b, i = samples_and_input(I, BLOCK_B, ARRANGED_I)
     element, exists = capsule_tile(b, i, B, I, K, PADDED_K, ARRANGED_I)
     inputs = tl.load(u + element, mask=exists, other=0.0)
-    columns = tl.num_programs(0) * (ARRANGED_I * PADDED_K)
+    columns = tl.cdiv(I, ARRANGED_I) * (ARRANGED_I * PADDED_K)
     column = tl.arange(0, ARRANGED_I * PADDED_K)
     place = b.to(tl.int64)[:, None] * columns + (i * PADDED_K + column)[None, :]
     tl.store(arranged + place, inputs, mask=(b < B)[:, None])

@@ -38,12 +38,21 @@ class Launcher:
         """Launch on the current stream; ``args`` are the kernel's, up to the compile-time ones."""
         if self.compiled is None:
             # The interpreter compiles nothing, and takes this way every time.
-            compiled = self.kernel[grid](*args, **self.constants)
+            compiled = self._compile(grid, args)
             names = self.kernel.arg_names[len(args) :]
             self.trailing = tuple(self.constants[name] for name in names)
             self.compiled = compiled  # last, since another thread may be here
         else:
             self.compiled[grid](*args, *self.trailing)
+
+    def _compile(self, grid: tuple[int, int, int], args: tuple[Any, ...]) -> Any:
+        try:
+            return self.kernel[grid](*args, **self.constants)
+        except Exception as error:  # Triton's errors, and its compiler's, share no base
+            raise RuntimeError(
+                f"the Triton kernel {self.kernel.__name__} could not be compiled and launched on "
+                f"{grid} programs with {self.constants}: {error}"
+            ) from error
 
 
 def aligned(tensor: Tensor) -> Tensor:

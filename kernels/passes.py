@@ -19,6 +19,7 @@ from fastcaps.kernels.coupling import (
     log_sum_exp_over_outputs,
     multiply,
     routing_logits,
+    samples_and_input,
     spread_over_k,
     sum_over_k,
     vector_tile,
@@ -50,8 +51,7 @@ def normalizer_kernel(
     PRECISION: tl.constexpr,
 ):
     """Softmax over outputs: the largest logit of every input capsule, and the log of the rest."""
-    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(0) * BLOCK_I
+    b, i = samples_and_input(I, BLOCK_B, BLOCK_I)
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     largest, rest = log_sum_exp_over_outputs(
         weight, agreement, prior, inputs, b, i, B, I, K, J, D, HAS_AGREEMENT, HAS_PRIOR,
@@ -87,8 +87,7 @@ def coefficients_kernel(
     PRECISION: tl.constexpr,
 ):
     """The coupling coefficients themselves, for who asks for them."""
-    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(0) * BLOCK_I
+    b, i = samples_and_input(I, BLOCK_B, BLOCK_I)
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, exists = coefficient_tile(b, i, B, I, BLOCK_I)
     for j in range(J):
@@ -272,8 +271,7 @@ def input_gradients_kernel(
     products over the outputs, taken around running means, as a difference of sums would cancel.
     """
     nothing = tl.zeros([BLOCK_B, BLOCK_I * PADDED_K], tl.float32)
-    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
-    i = tl.program_id(0) * BLOCK_I
+    b, i = samples_and_input(I, BLOCK_B, BLOCK_I)
     inputs = load_inputs(u, b, i, B, I, PADDED_K, BLOCK_I, ARRANGED_I).to(tl.float32)
     coefficient, coefficient_exists = coefficient_tile(b, i, B, I, BLOCK_I)
     largest = tl.zeros([BLOCK_B, BLOCK_I], tl.float32)

@@ -135,10 +135,13 @@ class Plan:
         """The grid over the rows of s."""
         return (triton.cdiv(self.batch * self.outputs, self.rows),)
 
-    def by_input(self, kernel: str) -> tuple[int, int]:
-        """The grid over tiles of inputs, of which there may be more, and of samples."""
-        tile = self.tile(kernel)
-        return triton.cdiv(self.inputs, tile.inputs), triton.cdiv(self.batch, tile.samples)
+    def input_tiles(self, kernel: str) -> int:
+        """Tiles of the inputs."""
+        return triton.cdiv(self.inputs, self.tile(kernel).inputs)
+
+    def by_input(self, kernel: str) -> tuple[int]:
+        """The grid over tiles of samples, and of inputs within each."""
+        return (self.input_tiles(kernel) * triton.cdiv(self.batch, self.tile(kernel).samples),)
 
     def by_output(self, kernel: str) -> tuple[tuple[int, int, int], int]:
         """The grid over tiles of samples, outputs and slices of the inputs; inputs of a slice."""

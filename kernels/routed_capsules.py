@@ -315,10 +315,9 @@ def _weight_gradients(
 ) -> None:
     """Fill grad_weight and grad_prior."""
     uniform = first == 0 and inputs.prior is None
-    input_tiles, _ = plan.by_input("weight_gradients_kernel")
     plan.run(
         weight_gradients_kernel,
-        (input_tiles, plan.outputs),
+        (plan.input_tiles("weight_gradients_kernel"), plan.outputs),
         inputs.u,
         inputs.weight,
         inputs.prior,

@@ -30,6 +30,8 @@ MAX_DIM = 128
 """Longest output capsule that the fused layer holds."""
 MAX_IN_DIM = 64
 """Longest input capsule that matrix products hold."""
+MAX_GRID = 65535
+"""Programs along a grid's second or third axis."""
 BLOCK_OUTPUTS = 64
 """Numbers of the outputs in a program of the uniform pass."""
 
@@ -48,6 +50,8 @@ def why_not(
     if D_in is not None and D_in > MAX_IN_DIM:
         return f"its tiles hold up to D_in = {MAX_IN_DIM}, got D_in = {D_in}"
     if operator in ("routed_capsules", "coupling_coefficients"):
+        if N_out is not None and N_out > MAX_GRID:
+            return f"its grids hold up to N_out = {MAX_GRID}, got N_out = {N_out}"
         return _too_long(D_out, MAX_DIM)
     if operator == "dynamic_routing" and N_out is not None and D_out is not None:
         return _too_large(N_out, D_out)
@@ -165,7 +169,7 @@ def slices(
     programs = -(-batch // tile.samples) * outputs
     input_tiles = -(-inputs // tile.inputs)
     wanted = max(1, SLICE_PROGRAMS * processors // programs)
-    wanted = min(wanted, max(MOST_SLICES, inputs // 48))
+    wanted = min(wanted, max(MOST_SLICES, inputs // 48), MAX_GRID)
     length = -(-input_tiles // min(wanted, input_tiles)) * tile.inputs
     return -(-inputs // length), length
 

@@ -39,10 +39,12 @@ from tests.comparing import (
 pytest.importorskip("triton", reason="the Triton kernels need the package triton")
 
 from fastcaps.kernels.launch import Launcher, aligned
+from fastcaps.kernels.plan import Plan
 from fastcaps.kernels.precision import EXACT, dot_precision, routing_precision
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory", "triton_runs")
 
+CPU = torch.device("cpu")
 FLOATS = (torch.float32, *HALF_TYPES)
 # B, N_in, D_in, N_out, D_out: several slices of the inputs; several tiles of samples.
 SLICES: Shape = (3, 21, 7, 2, 5)
@@ -394,6 +396,50 @@ def test_slices_cover_the_inputs_once(batch: int, inputs: int) -> None:
     count, length = tiles.slices(batch, inputs, 10, tile, 132)
     assert length % tile.inputs == 0
     assert (count - 1) * length < inputs <= count * length
+
+
+@pytest.mark.parametrize("over_inputs", [False, True])
+@pytest.mark.parametrize(
+    "sizes",
+    [(3_000_000, 8, 4, 5, 8), (2, 40_000_000, 1, 3, 8), (2, 4_000_000, 64, 2, 128)],
+    ids=str,
+)
+def test_grids_of_many_samples_and_inputs(sizes: Shape, over_inputs: bool) -> None:
+    """Along x a GPU takes 2^31 - 1 programs, along y and z 65535."""
+    plan = Plan(CPU, torch.float32, EXACT, *sizes, 3, over_inputs, False, False)
+    kernels = ("arrange_kernel", "normalizer_kernel", "coefficients_kernel")
+    for name in (*kernels, "input_gradients_kernel"):
+        assert plan.by_input(name)[0] < 2**31
+        tile = plan.tile(name)
+        assert plan.by_input(name)[0] * tile.samples * tile.inputs >= sizes[0] * sizes[1]
+    for name in ("weighted_sums_kernel", "agreement_gradients_kernel"):
+        (x, y, z), length = plan.by_output(name)
+        assert x < 2**31
+        assert max(y, z) <= tiles.MAX_GRID
+        assert z * length >= sizes[1]
+    assert max(plan.by_number("uniform_sums_kernel")[0][1:]) <= tiles.MAX_GRID
+
+
+@pytest.mark.parametrize("operator", ["routed_capsules", "coupling_coefficients"])
+def test_more_outputs_than_a_grid_holds_are_refused(operator: str) -> None:
+    u = torch.ones(1, 2, 1)
+    assert why_not("triton", operator, u, D_in=1, N_out=65535, D_out=1) is None
+    reason = why_not("triton", operator, u, D_in=1, N_out=65536, D_out=1)
+    assert reason == "its grids hold up to N_out = 65535, got N_out = 65536"
+
+
+def test_an_error_of_the_compiler_names_kernel_and_sizes() -> None:
+    class Kernel:
+        __name__ = "some_kernel"
+
+        def __getitem__(self, grid: Any) -> Any:
+            def launch(*args: Any, **constants: Any) -> Any:
+                raise MemoryError("out of shared memory")
+
+            return launch
+
+    with pytest.raises(RuntimeError, match=r"some_kernel .*\(2, 1, 1\) .*'D': 8.*out of shared"):
+        Launcher(Kernel(), D=8)((2, 1, 1), "tensor")
 
 
 def test_a_launcher_compiles_once_and_passes_constants_on() -> None:
