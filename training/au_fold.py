@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastcaps.training.au_training import AUTraining
 from fastcaps.training.batches import Shuffled, load
 from fastcaps.training.console import progress_bar
-from fastcaps.training.devices import Resources, make_trainer
+from fastcaps.training.devices import Resources, is_first_process, make_trainer
 from fastcaps.training.epoch_measures import epoch_measures
 from fastcaps.training.errors import InputError
 from fastcaps.training.finite import StopOnNonFinite
@@ -51,7 +51,7 @@ def train_network(
         InputError: the settings do not fit the data, or the folder holds something else.
     """
     settings, folder = task.settings, task.folder
-    objective = make_objective(task)
+    objective = make_objective(task, resources.progress and is_first_process())
     order = Shuffled(task.train_rows, settings.batch_size, settings.seed, resources.place)
     log = EpochLog(folder, _EpochMeasures(task, resources))
     checkpoint = _resume(folder, log, objective)
@@ -60,6 +60,8 @@ def train_network(
     module = AUTraining(
         objective, settings, augmentation_of(task), steps, lambda: first_batches(task, order)
     )
+    if settings.precision == "64-true":
+        module.double()  # Lightning does so after it has loaded a checkpoint, into float32
     if settings.compile:
         module.network.compile()
     saving = SaveCheckpoints(folder, log, resources.save_seconds)
@@ -77,6 +79,7 @@ def train_network(
             settings.epochs,
             [StopOnNonFinite(folder), log, saving, *callbacks],
             folder,
+            title=task.folder.name,
             first_step=len(log.rows) * steps + log.steps,
             steps_per_epoch=steps,
         )
@@ -131,7 +134,7 @@ def check_checkpoint(task: FoldTask) -> None:
         InputError: its files cannot be read, or are of another network.
     """
     if (task.folder / LAST).exists():
-        _resume(task.folder, EpochLog(task.folder, lambda *_: {}), make_objective(task))
+        _resume(task.folder, EpochLog(task.folder, lambda *_: {}), make_objective(task, False))
 
 
 def _resume(folder: Path, log: EpochLog, objective: Objective) -> Path | None:

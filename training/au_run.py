@@ -35,7 +35,11 @@ from fastcaps.training.fold_parts import check_network, check_shares
 from fastcaps.training.fold_task import FoldTask
 from fastcaps.training.folders import claim_shared_folder, held, write_json
 from fastcaps.training.folds import FOLD_COUNTS, Fold, make_folds
-from fastcaps.training.initial_weights import check_initial, check_source
+from fastcaps.training.initial_weights import (
+    check_initial,
+    check_source,
+    people_are_unknown,
+)
 from fastcaps.training.prepared import Prepared, combined, file_sha256
 from fastcaps.training.run_files import FOLD, PREDICTIONS, RESULT, TRAINING_PREDICTIONS, fold_folder
 from fastcaps.training.run_network import RunDataOfIntensities
@@ -105,6 +109,11 @@ def train_run(
         claim_shared_folder(
             out, _claim(prepared, settings, targets, initial, len(all_folds)), CONTENTS
         )
+        if people_are_unknown(settings, initial):
+            report(
+                f"initial: {initial} is not in its run's folder, which would tell whom it was "
+                f"trained on; see that they are not among those that these folds test"
+            )
     for number, task in tasks.items():
         # Other processes see the same, as a fold ends only after all have worked on it.
         is_done = (task.folder / RESULT).exists()

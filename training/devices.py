@@ -32,6 +32,9 @@ GPU_WORKERS = 2
 
 STEPS_BETWEEN_LOGS = 10
 
+MOST_LINES = 20
+"""Epochs of a fold that each keep their progress bar."""
+
 LONGEST_WAIT = timedelta(hours=12)
 """For the first process, which scores all frames of a fold alone."""
 
@@ -139,10 +142,14 @@ def make_trainer(
     epochs: int,
     callbacks: Sequence[lightning.Callback],
     folder: Path,
+    title: str,
     first_step: int,
     steps_per_epoch: int,
 ) -> lightning.Trainer:
-    """A trainer that logs for TensorBoard into ``folder`` from step ``first_step`` on."""
+    """A trainer that logs for TensorBoard into ``folder`` from step ``first_step`` on.
+
+    Its progress bars begin with ``title``.
+    """
     devices, nodes = resources.layout
     logger = TensorBoardLogger(
         folder, name="", version="tensorboard", default_hp_metric=False, purge_step=first_step
@@ -154,7 +161,7 @@ def make_trainer(
         strategy=DDPStrategy(timeout=LONGEST_WAIT) if devices * nodes > 1 else "auto",
         precision=precision,
         max_epochs=epochs,
-        callbacks=[*callbacks, *([_ProgressBar()] if resources.progress else [])],
+        callbacks=[*callbacks, *([_ProgressBar(title, epochs)] if resources.progress else [])],
         plugins=[AtomicCheckpointIO(), _environment()],
         logger=logger,
         default_root_dir=folder,
@@ -170,10 +177,11 @@ def make_trainer(
 
 
 class _ProgressBar(RichProgressBar):
-    """Steps a second, time left, and the loss; of many folds each has its own line."""
+    """Steps a second, time left, and the loss; a line for each epoch, unless there are many."""
 
-    def __init__(self) -> None:
-        super().__init__(leave=True)
+    def __init__(self, title: str, epochs: int) -> None:
+        super().__init__(leave=epochs <= MOST_LINES)
+        self.title = title
 
     def get_metrics(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -181,6 +189,9 @@ class _ProgressBar(RichProgressBar):
         """All but the name of the logger's folder."""
         found = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in found.items() if name != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.title}, epoch {current_epoch + 1} of {self.trainer.max_epochs}"
 
 
 def _rank() -> int:

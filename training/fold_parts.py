@@ -13,6 +13,7 @@ import torch
 from fastcaps.training.au_training import check_lr_factors
 from fastcaps.training.augmentation import COLOUR_224, GRAY_96, AugmentationSettings
 from fastcaps.training.batches import Batch, Shuffled, load
+from fastcaps.training.console import progress_bar
 from fastcaps.training.devices import Resources, is_first_process
 from fastcaps.training.errors import InputError
 from fastcaps.training.fold_task import FoldTask
@@ -58,14 +59,14 @@ def check_shares(task: FoldTask, resources: Resources) -> None:
     Shuffled(task.train_rows, task.settings.batch_size, task.settings.seed, resources.place)
 
 
-def make_objective(task: FoldTask) -> Objective:
+def make_objective(task: FoldTask, show_progress: bool) -> Objective:
     """The loss of a new network, whose weights follow from the seed."""
     settings, targets = task.settings, task.targets
     weights = torch.from_numpy(class_weights(targets.labels, task.train_rows, targets.classes))
     torch.manual_seed(settings.seed)
     options = network_options(settings, len(targets.classes), task.prepared.shape)
     network = make_network(settings.network, options)
-    network.standardise.set(_statistics(task))
+    network.standardise.set(_statistics(task, show_progress))
     set_initial_weights(network, settings, task.initial)
     if isinstance(network, LogitNetwork):
         return LogitObjective(network, weights, settings.absent_weight)
@@ -74,12 +75,13 @@ def make_objective(task: FoldTask) -> Objective:
     return CapsuleObjective(network, weights, settings.absent_weight, alpha, settings.margin_on)
 
 
-def _statistics(task: FoldTask) -> PixelStatistics:
+def _statistics(task: FoldTask, show_progress: bool) -> PixelStatistics:
     path = task.folder / STATISTICS
     if path.exists():
         return PixelStatistics.load(path)
-    prepared = task.prepared
-    found = pixel_statistics(prepared.frames, task.train_rows, prepared.shape.input_side)
+    frames, side = task.prepared.frames, task.prepared.shape.input_side
+    with progress_bar("mean of pixels", show_progress) as progress:
+        found = pixel_statistics(frames, task.train_rows, side, progress)
     if is_first_process():
         found.save(path)
     return found

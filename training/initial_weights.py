@@ -15,7 +15,7 @@ from fastcaps.training.run_files import FOLD, RESULT
 from fastcaps.training.run_network import network_weights, read_run
 from fastcaps.training.run_settings import RunSettings
 
-__all__ = ["check_initial", "check_source", "set_initial_weights"]
+__all__ = ["check_initial", "check_source", "people_are_unknown", "set_initial_weights"]
 
 
 def check_initial(settings: RunSettings, initial: Path | None) -> None:
@@ -48,6 +48,13 @@ def check_source(settings: RunSettings, initial: Path | None, fold: Fold) -> Non
             f"initial: {initial} was trained on {', '.join(sorted(seen))}, which this fold "
             f"tests; take a run of another data set than {settings.data_set}"
         )
+
+
+def people_are_unknown(settings: RunSettings, initial: Path | None) -> bool:
+    """Whether weights of another run are outside its folder, which would tell whom they know."""
+    return (
+        settings.weights == "run" and initial is not None and not (initial.parent / FOLD).exists()
+    )
 
 
 def set_initial_weights(network: Network, settings: RunSettings, initial: Path | None) -> None:

@@ -146,6 +146,8 @@ def train(
         settings.reconstruction_weight,
         len(batches),
     )
+    if settings.precision == "64-true":
+        module.double()  # Lightning does so after it has loaded a checkpoint, into float32
     if settings.compile:
         module.network.compile()
     validation = InOrder(digits.validation, EVALUATION_BATCH)
@@ -180,6 +182,8 @@ def evaluate(
     loaded = load_checkpoint(checkpoint)
     try:
         module = DigitTraining(**{**loaded["hyper_parameters"], "backend": backend})
+        if precision == "64-true":
+            module.double()
         module.load_state_dict(loaded["state_dict"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"checkpoint: {checkpoint} is not of this program: {error}") from error

@@ -183,8 +183,7 @@ class EpochLog(Callback):
     ) -> None:
         """Add the epoch's line."""
         seconds = self.step_seconds
-        steps = torch.tensor([float(total) for total in self.sums.values()]) / self.steps
-        means = trainer.strategy.reduce(steps.to(pl_module.device), reduce_op="mean")
+        means = self._over_devices(trainer) / self.steps
         row: dict[str, float | None] = {
             "epoch": len(self.rows) + 1,
             "lr": self._lr,
@@ -201,6 +200,19 @@ class EpochLog(Callback):
         for logger in trainer.loggers:
             known = {f"epoch/{name}": value for name, value in row.items() if value is not None}
             logger.log_metrics(known, step=trainer.global_step)
+
+    def share_sums(self, trainer: lightning.Trainer) -> None:
+        """Give every device the same sums, as a checkpoint keeps those of the first one only."""
+        if trainer.world_size > 1 and self.sums:
+            shared = self._over_devices(trainer).tolist()
+            self.sums = dict(zip(self.sums, shared, strict=True))
+
+    def _over_devices(self, trainer: lightning.Trainer) -> Tensor:
+        """The means of the devices' sums."""
+        sums = torch.tensor([float(total) for total in self.sums.values()])
+        reduced = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued run needs."""
@@ -260,6 +272,7 @@ class SaveCheckpoints(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(is_time, all=False)
 
     def _save(self, trainer: lightning.Trainer, name: str) -> None:
+        self.epoch_log.share_sums(trainer)
         trainer.save_checkpoint(self.folder / name)
         self._saved = time.monotonic()
 

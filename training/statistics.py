@@ -145,7 +145,7 @@ def pixel_statistics(
     frames: NDArray[np.uint8],
     rows: NDArray[np.int64],
     side: int | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> PixelStatistics:
     """Mean and standard deviation (of the population) of each pixel over some frames.
 
@@ -157,7 +157,7 @@ def pixel_statistics(
         rows: int64 [M], those to train on.
         side: of the centre crop to look at, where the window of an odd margin is as in
             ``centre_crop``; None for whole frames.
-        progress: called with the number of frames after each block of them.
+        progress: is told after each block how many frames are done, and of how many.
 
     Raises:
         InputError: arguments of another type or shape, no rows, or rows that are not there.
@@ -174,8 +174,7 @@ def pixel_statistics(
         block = frames[in_file_order[start : start + BLOCK_FRAMES], window, window]
         total += block.sum(axis=0, dtype=np.uint32)
         squares += np.square(block, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
-        if progress is not None:
-            progress(len(block))
+        progress(start + len(block), len(rows))
     mean, std = _moments(total, squares, len(rows))
     return PixelStatistics(
         _channels_first(mean / WHITE), np.maximum(_channels_first(std / WHITE), SMALLEST_STD)

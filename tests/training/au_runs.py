@@ -136,7 +136,9 @@ def train(prepared: Prepared, out: Path, **options: Any) -> None:
         if name in options:
             resources = replace(resources, **{name: options.pop(name)})
     given = {"folds": options.pop("folds", (1,))}
-    given |= {name: options.pop(name) for name in ("initial", "callbacks") if name in options}
+    given |= {
+        name: options.pop(name) for name in ("initial", "callbacks", "report") if name in options
+    }
     settings = RunSettings.from_dict({**SETTINGS, **options})
     train_run(prepared, settings, out, resources=resources, **given)
 

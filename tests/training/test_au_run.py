@@ -94,6 +94,17 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(
     assert_same(final_state(out / "fold-1"), final_state(whole / "fold-1"))
 
 
+def test_a_stopped_run_in_float64_ends_with_the_same_bits(data: Prepared, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "64-true", "save_seconds": 0.0}
+    with pytest.raises(Stop):
+        train(data, tmp_path / "stopped", callbacks=[StopAt(2)], **options)
+    for name in ("stopped", "whole"):
+        train(data, tmp_path / name, **options)
+    stopped, whole = (final_state(tmp_path / name / "fold-1") for name in ("stopped", "whole"))
+    assert whole["state_dict"]["objective.network.classes.weight"].dtype == torch.float64
+    assert_same(stopped, whole)
+
+
 def test_the_papers_network_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     few = small_data(tmp_path / "data", some_labels(12, 2, seed=4))
     options: dict[str, Any] = {"network": "AUCapsNet", "epochs": 1, "batch_size": 2}
@@ -321,6 +332,19 @@ def test_a_run_may_not_start_from_one_that_knows_whom_it_tests(
     with pytest.raises(InputError, match=r"^initial: .* was trained on s0, s2, which this fold"):
         train(data, tmp_path / "run", weights="run", initial=second)
     assert not (tmp_path / "run").exists()
+    # Elsewhere than in its run's folder it cannot be known, but is told.
+    alone, said = tmp_path / "alone.ckpt", list[str]()
+    alone.write_bytes(second.read_bytes())
+    with pytest.raises(Stop):
+        train(
+            data,
+            tmp_path / "unknown",
+            weights="run",
+            initial=alone,
+            callbacks=[StopAt(0)],
+            report=said.append,
+        )
+    assert said[0].startswith(f"initial: {alone} is not in its run's folder")
     # Of another data set subjects of the same name are other people.
     changes = {"data_set": "other", "weights": "run", "callbacks": [StopAt(0)]}
     with pytest.raises(Stop):
