@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from fastcaps.training.action_units import EMOTIONS, column
@@ -17,8 +18,10 @@ from fastcaps.training.devices import Resources
 from fastcaps.training.errors import InputError
 from fastcaps.training.evaluation.predictions import Predictions
 from fastcaps.training.latency import measure_latency
+from fastcaps.training.networks.vgg import VGGFACE_COLOURS, VGGConvolutions
 from fastcaps.training.prepared import open_prepared
 from fastcaps.training.run_files import LAST
+from fastcaps.training.run_network import network_weights
 from fastcaps.training.svm_fold import SVM
 from fastcaps.training.synthetic.layouts.truth import TRUTH
 from tests.training.synthetic_trees import small_tree
@@ -140,6 +143,38 @@ def test_disfa_starts_from_bp4ds_convolutions(bp4d: Path, tmp_path: Path) -> Non
     run("evaluate", bp4d / "ours", "--resamples", 20)
     markdown = tables_of(tmp_path, bp4d / "ours", tmp_path / "ours")
     assert percent(found["collated"]["classes"]["AU25"]["f1"]["value"]) in markdown
+
+
+def test_vgg_faces_weights_go_through_bp4d_to_disfa(tmp_path: Path) -> None:
+    """The presets for 224 pixels: frozen convolutions keep published weights and their colours."""
+    few = ("--fold", 1, "--set", "action_units=[6,12]", "--set", "batch_size=2", "--epochs", 1)
+    published = VGGConvolutions()
+    weights = {
+        f"conv{block}_{number}.{kind}": tensor
+        for block, number, layer in published.convolutions()
+        for kind, tensor in layer.state_dict().items()
+    }
+    torch.save(weights, tmp_path / "vgg_face.pth")
+    size = ("--size", 224)
+    bp4d = prepare(tmp_path / "bp4d", "bp4d", *size, subjects=3, frames=8, side=96, seed=1)
+    first = tmp_path / "first"
+    train("vggf-bp4d", bp4d, first, "--initial", tmp_path / "vgg_face.pth", *few)
+    table = ("--landmarks", tmp_path / "disfa" / "root" / TRUTH, "--action-units", "6,12")
+    chosen = (*table, "--camera", "right")
+    disfa = prepare(tmp_path / "disfa", "disfa", *size, *chosen, subjects=3, frames=3, seed=2)
+    second, checkpoint = tmp_path / "second", first / "fold-1" / LAST
+    train("vggf-disfa", disfa, second, "--initial", checkpoint, *few)
+
+    before, after = network_weights(checkpoint), network_weights(second / "fold-1" / LAST)
+    mean = torch.tensor(VGGFACE_COLOURS[0]).view(3, 1, 1)
+    for found in (before, after):
+        assert torch.equal(found["features.conv1.colours.mean"], mean)
+        assert torch.equal(found["features.conv4.conv4_3.weight"], weights["conv4_3.weight"])
+    conv5 = "features.conv5.conv5_3.weight"
+    assert not torch.equal(before[conv5], weights["conv5_3.weight"])
+    assert torch.equal(after[conv5], before[conv5])
+    scored = Predictions.load(second / "fold-1" / "predictions.parquet")
+    assert np.isfinite(scored.scores).all()
 
 
 def test_ckplus(tmp_path: Path) -> None:

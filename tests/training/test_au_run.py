@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as lightning
 import torch
+from torch._dynamo.utils import counters
 
 from fastcaps.training import au_run
 from fastcaps.training.errors import InputError
@@ -119,6 +120,22 @@ def test_the_papers_network_goes_on_where_it_was_stopped(tmp_path: Path) -> None
 def test_workers_do_not_change_a_bit(data: Prepared, whole: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "run", workers=2)
     assert_same(final_state(tmp_path / "run" / "fold-1"), final_state(whole / "fold-1"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance"), [({"compile": True}, 1e-3), ({"precision": "bf16-mixed"}, 0.1)]
+)
+def test_faster_arithmetic_learns_nearly_the_same(
+    data: Prepared, whole: Path, tmp_path: Path, changes: dict[str, Any], tolerance: float
+) -> None:
+    torch.compiler.reset()
+    counters.clear()
+    train(data, tmp_path / "run", **changes)
+    assert (counters["frames"]["ok"] > 0) == ("compile" in changes)
+    found, expected = (read_log(run / "fold-1") for run in (tmp_path / "run", whole))
+    assert (found != expected) or "precision" not in changes
+    for line, usual in zip(found, expected, strict=True):
+        assert line["loss"] == pytest.approx(usual["loss"], rel=tolerance)
 
 
 def test_folds_are_trained_when_they_are_asked_for(
